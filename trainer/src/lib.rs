@@ -1,0 +1,5 @@
+//! Training, folding, export and evaluation of spiking networks with 1-bit weights.
+
+pub mod error;
+
+pub use error::{Error, Result};

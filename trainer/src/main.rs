@@ -1,0 +1,3 @@
+//! The `bitspike` command.
+
+fn main() {}

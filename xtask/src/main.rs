@@ -1,0 +1,3 @@
+//! Set-up, demo, tests and firmware builds: `cargo xtask help`.
+
+fn main() {}
