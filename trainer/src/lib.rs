@@ -1,5 +1,6 @@
 //! Training, folding, export and evaluation of spiking networks with 1-bit weights.
 
+pub mod cli;
 pub mod error;
 pub mod trained;
 

@@ -1,0 +1,57 @@
+//! The command line: one file a subcommand, each of which turns raw arguments into a validated
+//! plan and runs it.
+
+pub mod data;
+pub mod eval;
+pub mod export;
+pub mod inspect;
+pub mod train;
+pub mod verify;
+
+use clap::{Parser, Subcommand};
+
+use crate::Result;
+
+/// Train spiking networks with 1-bit weights and run them, bit for bit, on microcontrollers.
+#[derive(Debug, Parser)]
+#[command(name = "bitspike", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+#[non_exhaustive]
+pub enum Command {
+    /// Train a network from a configuration, by name or from a file
+    Train(train::Args),
+    /// Accuracy, firing rates and synaptic operations of the integer network
+    Eval(eval::Args),
+    /// Fold a trained run to integers and write the model file
+    Export(export::Args),
+    /// Show what a model file contains
+    Inspect(inspect::Args),
+    /// Run a model on the host and on emulated devices and compare every bit
+    Verify(verify::Args),
+    /// List, check or fetch data sets
+    Data(data::Args),
+}
+
+impl Cli {
+    /// Runs the subcommand to its end.
+    ///
+    /// # Errors
+    /// Whatever the subcommand reports; [`crate::Error::exit_code`] is the process's exit code.
+    pub fn run(self) -> Result<()> {
+        match self.command {
+            Command::Train(args) => train::run(args),
+            Command::Eval(args) => eval::run(args),
+            Command::Export(args) => export::run(args),
+            Command::Inspect(args) => inspect::run(args),
+            Command::Verify(args) => verify::run(args),
+            Command::Data(args) => data::run(args),
+        }
+    }
+}
