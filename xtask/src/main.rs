@@ -1,3 +1,56 @@
 //! Set-up, demo, tests and firmware builds: `cargo xtask help`.
 
-fn main() {}
+mod boards;
+mod demo;
+mod elf;
+mod firmware;
+mod licences;
+mod outcome;
+mod run;
+mod setup;
+mod test;
+mod toolchain;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Set-up, demo, tests and firmware builds of bitspike.
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    after_help = "Examples:\n  cargo xtask demo                     train, fold, export and check on three emulated machines\n  cargo xtask test                     everything that CI checks\n  cargo xtask firmware m0 --run        build `classify` for the micro:bit and start it in the emulator\n\nExit codes: 0 done, 1 the work failed, 2 wrong use or set-up missing, 130 interrupted."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install the emulators and compiler targets that the other commands need
+    Setup(setup::Arguments),
+    /// Train on real digits and check the network bit for bit on emulated machines
+    Demo(demo::Arguments),
+    /// Check format, lints, documentation, licences and every test, emulated machines included
+    Test(test::Arguments),
+    /// Build a firmware binary for a board, with a model inside
+    Firmware(firmware::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Setup(arguments) => setup::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Firmware(arguments) => firmware::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            failure.exit_code()
+        }
+    }
+}

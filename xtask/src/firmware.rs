@@ -1,0 +1,200 @@
+//! `cargo xtask firmware`: builds a firmware binary with a model inside and says how to run it.
+//! The one place that knows compilers and emulators: tests and `bitspike verify` call it.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Serialize;
+
+use crate::boards::{self, Board};
+use crate::elf::footprint;
+use crate::outcome::{Failure, Outcome};
+use crate::run::{capture, root, stream, target_dir};
+use crate::setup;
+use crate::toolchain::Toolchain;
+
+/// Flags of `cargo xtask firmware`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask firmware m0                               `classify` with the small model that ships\n  cargo xtask firmware rv32 --model run/model.bsnn --json\n  cargo xtask firmware m3 --bin refuse --run            one on-target test on one machine"
+)]
+pub(crate) struct Arguments {
+    /// The board, a name of firmware/boards: m0, m3, rv32
+    board: String,
+    /// The binary or on-target test to build
+    #[arg(long, default_value = "classify")]
+    bin: String,
+    /// The model to include; without it the small one that ships with the firmware
+    #[arg(long, value_name = "FILE.bsnn")]
+    model: Option<PathBuf>,
+    /// Print one JSON document on stdout and nothing else
+    #[arg(long)]
+    json: bool,
+    /// Run it on the emulated machine, standard input and output passed through
+    #[arg(long, conflicts_with = "json")]
+    run: bool,
+}
+
+/// The document that `--json` prints.
+#[derive(Serialize)]
+struct Image {
+    schema: u32,
+    board: String,
+    machine: String,
+    target: String,
+    elf: PathBuf,
+    runner: Vec<String>,
+    flash_bytes: u64,
+    ram_bytes: u64,
+    code_bytes: u64,
+    model_bytes: u64,
+}
+
+/// Builds and reports.
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    let board = boards::find(&arguments.board)?;
+    let toolchain = setup::ready_for(&board)?;
+    let image = build(
+        &board,
+        &toolchain,
+        &arguments.bin,
+        arguments.model.as_deref(),
+    )?;
+    if arguments.json {
+        println!("{}", serde_json::to_string(&image).expect("plain data"));
+        return Ok(());
+    }
+    eprintln!(
+        "{}: {} bytes of flash ({} of them the model), {} of {} bytes of RAM before the stack\n{}",
+        image.machine,
+        image.flash_bytes,
+        image.model_bytes,
+        image.ram_bytes,
+        board.ram_bytes,
+        image.elf.display()
+    );
+    if arguments.run {
+        return stream(Command::new(&image.runner[0]).args(&image.runner[1..]));
+    }
+    Ok(())
+}
+
+/// The model that is included where none is named.
+fn default_model() -> PathBuf {
+    root().join("firmware/models/default.bsnn")
+}
+
+fn build(board: &Board, toolchain: &Toolchain, name: &str, model: Option<&Path>) -> Outcome<Image> {
+    let model = model.map_or_else(default_model, Path::to_path_buf);
+    let bytes = fs::read(&model).map_err(|error| {
+        Failure::Usage(format!(
+            "cannot read the model {}: {error}",
+            model.display()
+        ))
+    })?;
+    let model = fs::canonicalize(&model).map_err(|e| Failure::file("find", &model, &e))?;
+    let kind = kind_of(name)?;
+
+    // Another process must not replace the binary between the build and the copy.
+    let _lock = lock()?;
+    let mut command = toolchain.cargo("build", &board.target);
+    command
+        .args([
+            "--release",
+            "--quiet",
+            "--locked",
+            kind,
+            name,
+            "--message-format=json-render-diagnostics",
+        ])
+        .arg("--target-dir")
+        .arg(target_dir().join("firmware"))
+        .current_dir(root().join("firmware"))
+        .env("BITSPIKE_BOARD", &board.name)
+        .env("BITSPIKE_MODEL", &model);
+    let built = executable(&capture(&mut command)?, name)?;
+    let elf = keep(
+        &built,
+        &format!("{}-{name}-{:016x}.elf", board.name, digest(&bytes)),
+    )?;
+
+    let size = footprint(&elf)?;
+    if size.flash_bytes > board.flash_bytes || size.ram_bytes > board.ram_bytes {
+        return Err(Failure::Work(format!(
+            "{} does not fit {}: {} of {} bytes of flash, {} of {} bytes of RAM",
+            model.display(),
+            board.title,
+            size.flash_bytes,
+            board.flash_bytes,
+            size.ram_bytes,
+            board.ram_bytes
+        )));
+    }
+    let model_bytes = bytes.len() as u64;
+    Ok(Image {
+        schema: 1,
+        board: board.name.clone(),
+        machine: board.title.clone(),
+        target: board.target.clone(),
+        runner: board.runner(&elf),
+        elf,
+        flash_bytes: size.flash_bytes,
+        ram_bytes: size.ram_bytes,
+        code_bytes: size.flash_bytes.saturating_sub(model_bytes),
+        model_bytes,
+    })
+}
+
+/// Cargo's flag for a target of the firmware package: its binaries and its on-target tests.
+fn kind_of(name: &str) -> Outcome<&'static str> {
+    for (folder, flag) in [("src/bin", "--bin"), ("tests", "--test")] {
+        if root()
+            .join("firmware")
+            .join(folder)
+            .join(format!("{name}.rs"))
+            .is_file()
+        {
+            return Ok(flag);
+        }
+    }
+    Err(Failure::Usage(format!(
+        "the firmware has no `{name}`: see firmware/src/bin and firmware/tests for what there is"
+    )))
+}
+
+fn lock() -> Outcome<File> {
+    let folder = target_dir().join("firmware");
+    fs::create_dir_all(&folder).map_err(|e| Failure::file("create", &folder, &e))?;
+    let path = folder.join(".xtask-lock");
+    let file = File::create(&path).map_err(|e| Failure::file("create", &path, &e))?;
+    file.lock().map_err(|e| Failure::file("lock", &path, &e))?;
+    Ok(file)
+}
+
+/// The path of the binary in cargo's messages.
+fn executable(messages: &str, name: &str) -> Outcome<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == name)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .ok_or_else(|| Failure::Work(format!("cargo built no executable of the name `{name}`")))
+}
+
+/// Copies the binary to a path that depends on what is inside, so that no build disturbs a run.
+fn keep(built: &Path, name: &str) -> Outcome<PathBuf> {
+    let folder = target_dir().join("firmware/images");
+    fs::create_dir_all(&folder).map_err(|e| Failure::file("create", &folder, &e))?;
+    let (kept, fresh) = (
+        folder.join(name),
+        folder.join(format!("{name}.{}", std::process::id())),
+    );
+    fs::copy(built, &fresh).map_err(|e| Failure::file("copy", built, &e))?;
+    fs::rename(&fresh, &kept).map_err(|e| Failure::file("rename", &fresh, &e))?;
+    Ok(kept)
+}
+
+fn digest(bytes: &[u8]) -> u64 {
+    crc::Crc::<u64>::new(&crc::CRC_64_XZ).checksum(bytes)
+}
