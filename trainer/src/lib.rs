@@ -1,9 +1,19 @@
 //! Training, folding, export and evaluation of spiking networks with 1-bit weights.
 
+pub mod anneal;
+pub mod assess;
+mod batch;
 pub mod cli;
+pub mod config;
 pub mod data;
 pub mod error;
 pub mod files;
+pub mod net;
+pub mod ops;
+pub mod optim;
+pub mod run;
+mod seed;
+pub mod train;
 pub mod trained;
 
 pub use error::{Error, Result};

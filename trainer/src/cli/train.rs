@@ -1,15 +1,295 @@
 //! `bitspike train`.
 
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::config::Config;
+use crate::data::{self, DataRequest};
+use crate::files::write_atomically;
+use crate::run::RunDir;
+use crate::train::{EpochMetrics, Observer, Outcome, Progress, Trainer};
 use crate::{Error, Result};
+
+const EXAMPLES: &str = "Examples:
+  bitspike train mnist                          the small set that comes with bitspike
+  bitspike train mnist --data DIR               the full files in DIR
+  bitspike train mnist --set train.epochs=3 --set network.steps=8
+  bitspike train mnist --out runs/a --resume    go on where runs/a stopped, or start it
+  bitspike train my.toml --trials 5             five seeds, and a summary of them";
 
 /// Arguments of `bitspike train`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Name of a configuration that comes with bitspike (mnist), or path of a TOML file
+    #[arg(value_name = "NAME|FILE.toml")]
+    config: String,
+    /// Change a value of the configuration; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Folder with the data set's files [default: the small set that comes with bitspike]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Folder for the run [default: runs/NAME-SEED]
+    #[arg(long, value_name = "RUN")]
+    out: Option<PathBuf>,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = Device::Auto)]
+    device: Device,
+    /// Seed of all that is random, as --set train.seed=N
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Train so many times with seeds N, N+1, ..., into RUN/trial-1 and so on
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    trials: Option<u32>,
+    /// Go on from the run's last checkpoint; starts where nothing is there yet
+    #[arg(long)]
+    resume: bool,
+}
+
+/// Where to compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Device {
+    /// The best that is there
+    Auto,
+    /// The processor
+    Cpu,
+    /// An NVIDIA GPU
+    Cuda,
+}
 
 /// Runs `bitspike train`.
 ///
 /// # Errors
-/// Always: the subcommand is not there yet.
-pub fn run(_args: Args) -> Result<()> {
-    Err(Error::failed("`bitspike train` is not there yet"))
+/// If the arguments do not make a training, the run directory cannot be written, or the user
+/// stopped it.
+pub fn run(args: Args) -> Result<()> {
+    if args.device == Device::Cuda {
+        return Err(Error::usage(
+            "--device cuda: this version trains on the CPU; leave the option out or give --device cpu",
+        ));
+    }
+    let mut settings = args.set.clone();
+    settings.extend(args.seed.map(|seed| format!("train.seed={seed}")));
+    let config = Config::load(&args.config, &settings)?;
+    let name = Config::run_name(&args.config);
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| Path::new("runs").join(format!("{name}-{}", config.train.seed)));
+    let stop = stop_on_interrupt()?;
+    let plan = Plan {
+        data: args.data,
+        resume: args.resume,
+        stop,
+    };
+    match args.trials {
+        None => plan.train(&config, &out).map(|_| ()),
+        Some(trials) => plan.trials(&config, &out, trials),
+    }
+}
+
+/// What all trials of a command share.
+struct Plan {
+    data: Option<PathBuf>,
+    resume: bool,
+    stop: Arc<AtomicBool>,
+}
+
+impl Plan {
+    /// Trains one run to its end; returns the float accuracy on the validation samples.
+    fn train(&self, config: &Config, out: &Path) -> Result<f64> {
+        let splits = data::load(&DataRequest {
+            name: &config.data.name,
+            dir: self.data.as_deref(),
+            validation: config.data.validation,
+            limit: config.data.limit,
+            seed: config.train.seed,
+        })?;
+        let mut trainer = Trainer::new(config, &splits)?;
+        let run = RunDir::open(out, config, self.resume)?;
+        if self.resume {
+            trainer.restore(&run)?;
+        }
+        eprintln!(
+            "{}: {} training, {} validation, {} test samples; {} updates in {} epochs",
+            out.display(),
+            splits.train.len(),
+            splits.validation.len(),
+            splits.test.len(),
+            trainer.total(),
+            config.train.epochs
+        );
+        let mut display = Display::new(&trainer, config.train.epochs, self.stop.clone());
+        let outcome = trainer.run(&run, &mut display)?;
+        display.bar.finish_and_clear();
+        if outcome == Outcome::Stopped {
+            return Err(Error::Stopped(format!(
+                "stopped after update {} of {}; to go on:\n  {}",
+                trainer.progress().update,
+                trainer.total(),
+                command_to_resume()
+            )));
+        }
+        let last = run.metrics()?.pop();
+        let accuracy = last.map_or(0.0, |metrics| metrics.validation_accuracy);
+        println!(
+            "validation accuracy of the float network: {:.2} %",
+            100.0 * accuracy
+        );
+        Ok(accuracy)
+    }
+
+    /// Trains with consecutive seeds and summarises the runs.
+    fn trials(&self, config: &Config, out: &Path, trials: u32) -> Result<()> {
+        let mut accuracies = Vec::new();
+        for trial in 1..=trials {
+            let mut config = config.clone();
+            config.train.seed += u64::from(trial - 1);
+            let accuracy = self.train(&config, &out.join(format!("trial-{trial}")))?;
+            accuracies.push((config.train.seed, accuracy));
+        }
+        let n = accuracies.len() as f64;
+        let mean = accuracies.iter().map(|(_, accuracy)| accuracy).sum::<f64>() / n;
+        let squares = accuracies
+            .iter()
+            .map(|(_, accuracy)| (accuracy - mean).powi(2));
+        let deviation = (squares.sum::<f64>() / (n - 1.0).max(1.0)).sqrt();
+        let best = accuracies
+            .iter()
+            .map(|(_, accuracy)| *accuracy)
+            .fold(0.0, f64::max);
+        let runs: Vec<_> = accuracies
+            .iter()
+            .enumerate()
+            .map(|(index, (seed, accuracy))| {
+                json!({ "run": format!("trial-{}", index + 1), "seed": seed,
+                        "validation_accuracy": accuracy })
+            })
+            .collect();
+        let summary = json!({ "schema": 1, "trials": runs,
+            "validation_accuracy": { "mean": mean, "deviation": deviation, "best": best } });
+        write_atomically(
+            &out.join("summary.json"),
+            format!("{summary:#}\n").as_bytes(),
+        )?;
+        println!(
+            "validation accuracy over {trials} trials: mean {:.2} %, deviation {:.2}, best {:.2} %",
+            100.0 * mean,
+            100.0 * deviation,
+            100.0 * best
+        );
+        Ok(())
+    }
+}
+
+/// A progress bar on a terminal, else a line an epoch; stops the training when asked to.
+struct Display {
+    bar: ProgressBar,
+    epochs: u32,
+    stop: Arc<AtomicBool>,
+}
+
+impl Display {
+    fn new(trainer: &Trainer<'_>, epochs: u32, stop: Arc<AtomicBool>) -> Self {
+        let bar = if std::io::stderr().is_terminal() {
+            let bar = ProgressBar::new(trainer.total());
+            let template = "{wide_bar} {pos}/{len} updates, {eta} left";
+            bar.set_style(
+                ProgressStyle::with_template(template)
+                    .unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
+            bar.set_position(trainer.progress().update);
+            // The time left is that of this process: what was done before took none of it.
+            bar.reset_eta();
+            bar
+        } else {
+            ProgressBar::hidden()
+        };
+        Self { bar, epochs, stop }
+    }
+}
+
+impl Observer for Display {
+    fn updated(&mut self, progress: &Progress) -> ControlFlow<()> {
+        self.bar.set_position(progress.update);
+        if self.stop.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    fn epoch_done(&mut self, metrics: &EpochMetrics) {
+        let list = |values: Vec<String>| values.join(" ");
+        let line = format!(
+            "epoch {}/{}: loss {:.4}, train {:.2} %, validation {:.2} %, thresholds {}, rates {}, \
+             dead {}, {:.1} s",
+            metrics.epoch,
+            self.epochs,
+            metrics.loss,
+            100.0 * metrics.train_accuracy,
+            100.0 * metrics.validation_accuracy,
+            list(
+                metrics
+                    .thresholds
+                    .iter()
+                    .map(|v| format!("{v:.3}"))
+                    .collect()
+            ),
+            list(
+                metrics
+                    .firing_rates
+                    .iter()
+                    .map(|v| format!("{v:.3}"))
+                    .collect()
+            ),
+            list(
+                metrics
+                    .dead_neurons
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect()
+            ),
+            metrics.seconds
+        );
+        self.bar.suspend(|| eprintln!("{line}"));
+    }
+}
+
+/// A flag that Ctrl-C sets; a second Ctrl-C ends the process at once.
+fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })
+    .map_err(|error| Error::failed(format!("cannot listen for Ctrl-C: {error}")))?;
+    Ok(stop)
+}
+
+/// The command that was typed, with `--resume`.
+fn command_to_resume() -> String {
+    let mut words: Vec<String> = std::env::args().collect();
+    if !words.iter().any(|word| word == "--resume") {
+        words.push("--resume".into());
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+".contains(c);
+    let quoted = words.iter().map(|word| {
+        if !word.is_empty() && word.chars().all(plain) {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
 }

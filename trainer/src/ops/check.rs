@@ -1,0 +1,1 @@
+//! Checks of the operations against the plain unrolled graph.

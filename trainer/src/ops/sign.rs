@@ -1,0 +1,98 @@
+//! Binarised weights: the sign of latent weights, with average pooling folded in.
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+
+use super::{operand, with_values};
+
+/// The taps of a binarised layer, from its latent weights `[out][ky][kx][in]`.
+///
+/// A convolution followed by average pooling with a window of `p` is one convolution with the
+/// stride `p` and a kernel of side `k + p - 1`, whose taps are the sums of the binary weights over
+/// the window, divided by `p * p`. The taps are exact in `f32` for the usual windows of 1 and 2.
+///
+/// Backward: straight through the sign, cut where the latent weight lies outside `[-1, 1]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Binarise {
+    /// Outputs of the layer.
+    pub outputs: usize,
+    /// Side of the binary kernel; 1 for a linear layer.
+    pub kernel: usize,
+    /// Input channels; all inputs for a linear layer.
+    pub channels: usize,
+    /// Side of the average-pooling window, 1 for none.
+    pub pool: usize,
+}
+
+impl Binarise {
+    /// Side of the kernel with pooling folded in.
+    pub fn side(&self) -> usize {
+        self.kernel + self.pool - 1
+    }
+
+    /// Taps `[side * side * channels, outputs]` of the latent weights.
+    ///
+    /// # Errors
+    /// If `latent` does not have `outputs * kernel * kernel * channels` values.
+    pub fn taps(self, latent: &Tensor) -> Result<Tensor> {
+        latent.apply_op1(self)
+    }
+
+    fn scale(&self) -> f32 {
+        1.0 / (self.pool * self.pool) as f32
+    }
+
+    /// Calls `f(latent index, tap index)` for every pair of a weight and a tap it takes part in.
+    fn for_each_pair(&self, mut f: impl FnMut(usize, usize)) {
+        let (k, p, c) = (self.kernel, self.pool, self.channels);
+        for o in 0..self.outputs {
+            for (ky, kx) in (0..k * k).map(|i| (i / k, i % k)) {
+                for (a, b) in (0..p * p).map(|i| (i / p, i % p)) {
+                    let from = ((o * k + ky) * k + kx) * c;
+                    let to = ((ky + a) * self.side() + kx + b) * c;
+                    for i in 0..c {
+                        f(from + i, (to + i) * self.outputs + o);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl CustomOp1 for Binarise {
+    fn name(&self) -> &'static str {
+        "binarise"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let latent = operand(storage, layout)?;
+        let expected = self.outputs * self.kernel * self.kernel * self.channels;
+        if latent.len() != expected {
+            candle_core::bail!("{} latent weights, expected {expected}", latent.len());
+        }
+        let inputs = self.side() * self.side() * self.channels;
+        let mut taps = vec![0.0; inputs * self.outputs];
+        let scale = self.scale();
+        self.for_each_pair(|from, to| {
+            taps[to] += if latent[from] >= 0.0 { scale } else { -scale };
+        });
+        Ok((CpuStorage::F32(taps), (inputs, self.outputs).into()))
+    }
+
+    fn bwd(&self, latent: &Tensor, _taps: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let mut result = vec![0.0; latent.elem_count()];
+        let scale = self.scale();
+        with_values(grad, |grad| {
+            self.for_each_pair(|from, to| result[from] += scale * grad[to]);
+            Ok(())
+        })?;
+        with_values(latent, |latent| {
+            for (grad, latent) in result.iter_mut().zip(latent) {
+                if latent.abs() > 1.0 {
+                    *grad = 0.0;
+                }
+            }
+            Ok(())
+        })?;
+        Tensor::from_vec(result, latent.shape(), latent.device()).map(Some)
+    }
+}
