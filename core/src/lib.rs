@@ -1,3 +1,24 @@
-//! Inference of spiking neural networks with 1-bit weights.
+//! Inference of spiking neural networks with 1-bit weights: `no_std`, no heap, no unsafe code.
+//!
+//! - [`model`]: the checked view of a model file, used in place, and the writer of such files;
+//! - [`network`]: a model with its state in caller-supplied memory: `step`, `run`, `reset`;
+//! - [`kernel`]: the synaptic sums, a reference interpreter and faster kernels that equal it;
+//! - [`lif`]: the leaky integrate-and-fire neuron in integers;
+//! - [`decode`]: decisions; [`bits`]: packed bits; [`hash`]: a hash of the state, to compare
+//!   machines.
+//!
+//! All arithmetic is defined bit for bit by docs/numerics.md and exists only here: the trainer
+//! and the firmware call it.
 #![no_std]
 #![forbid(unsafe_code)]
+
+#[cfg(target_endian = "big")]
+compile_error!("model files are used in place and are little-endian");
+
+pub mod bits;
+pub mod decode;
+pub mod hash;
+pub mod kernel;
+pub mod lif;
+pub mod model;
+pub mod network;

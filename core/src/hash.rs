@@ -1,0 +1,51 @@
+//! A running hash of a network's state, to compare machines.
+
+use crate::network::Network;
+
+const CRC: crc::Crc<u64> = crc::Crc::<u64>::new(&crc::CRC_64_XZ);
+
+/// CRC-64/XZ over the spike words and the membranes of every layer, after every step that is
+/// passed to [`update`](Self::update), in little-endian order.
+///
+/// Two machines whose hashes agree have computed the same spikes and membranes; a CRC finds every
+/// difference of up to 64 consecutive bits, and misses another one with probability 2^-64.
+pub struct StateHash {
+    digest: crc::Digest<'static, u64>,
+}
+
+impl core::fmt::Debug for StateHash {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("StateHash").finish_non_exhaustive()
+    }
+}
+
+impl Default for StateHash {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl StateHash {
+    /// The hash of nothing.
+    pub fn new() -> Self {
+        static TABLE: crc::Crc<u64> = CRC;
+        Self {
+            digest: TABLE.digest(),
+        }
+    }
+
+    /// Adds the state of all layers after a step.
+    pub fn update(&mut self, network: &Network<'_>) {
+        for layer in 0..network.model().layers().len() {
+            self.digest
+                .update(bytemuck::cast_slice(network.spikes(layer).words()));
+            self.digest
+                .update(bytemuck::cast_slice(network.membrane_words(layer)));
+        }
+    }
+
+    /// The hash of all updates so far.
+    pub fn finish(self) -> u64 {
+        self.digest.finalize()
+    }
+}

@@ -1,0 +1,97 @@
+//! The specification as loops: `x_j = sum_i w_ji s_i`, one weight and one input at a time.
+
+use super::{BLOCK, Sums};
+use crate::bits;
+use crate::model::{Input, InputKind, Layer, PoolKind};
+
+/// Slow and obvious; supports every layer, in either order of the weights.
+#[derive(Debug)]
+pub struct Reference;
+
+impl Sums for Reference {
+    fn supports(_: &Layer, _: InputKind) -> bool {
+        true
+    }
+
+    fn sums(
+        layer: &Layer,
+        weights: &[u32],
+        input: Input<'_>,
+        position: usize,
+        block: usize,
+        sums: &mut [i32; BLOCK],
+    ) {
+        let channels = usize::from(layer.output().channels);
+        for (j, sum) in (block * BLOCK..channels).zip(sums) {
+            *sum = synaptic_sum(layer, weights, input, position, j);
+        }
+    }
+}
+
+/// The synaptic sum of channel `j` at `position` of the layer's output.
+fn synaptic_sum(
+    layer: &Layer,
+    weights: &[u32],
+    input: Input<'_>,
+    position: usize,
+    j: usize,
+) -> i32 {
+    let width = usize::from(layer.output().width).max(1);
+    let (row, column) = (position / width, position % width);
+    let ([window_height, window_width], pool_stride) = layer.pool();
+    let ([kernel_height, kernel_width], stride) = (layer.kernel(), layer.stride());
+    let padding = layer.padding();
+    let channels = usize::from(layer.map().channels);
+    let mut sum = 0;
+    for dy in 0..window_height {
+        for dx in 0..window_width {
+            for ky in 0..kernel_height {
+                for kx in 0..kernel_width {
+                    let y = (row * pool_stride[0] + dy) * stride[0] + ky;
+                    let x = (column * pool_stride[1] + dx) * stride[1] + kx;
+                    let (Some(y), Some(x)) = (y.checked_sub(padding[0]), x.checked_sub(padding[1]))
+                    else {
+                        continue;
+                    };
+                    for c in 0..channels {
+                        let tap = (ky * kernel_width + kx) * channels + c;
+                        let plus = bits::bit(weights, layer.weight_bit(j, tap));
+                        let value = map_value(layer, input, y, x, c);
+                        sum += if plus { value } else { -value };
+                    }
+                }
+            }
+        }
+    }
+    sum
+}
+
+/// Value of the layer's map at row `y`, column `x`, channel `c`: the input, pooled where the
+/// layer pools it; 0 outside.
+fn map_value(layer: &Layer, input: Input<'_>, y: usize, x: usize, c: usize) -> i32 {
+    let map = layer.map();
+    let (height, width) = (usize::from(map.height), usize::from(map.width));
+    if y >= height || x >= width {
+        return 0;
+    }
+    let Some(input_pool) = layer.spec().input_pool else {
+        return input.value((y * width + x) * usize::from(map.channels) + c);
+    };
+    let (input_width, channels) = (
+        usize::from(layer.input().width),
+        usize::from(layer.input().channels),
+    );
+    let [stride_y, stride_x] = input_pool.pool.stride.map(usize::from);
+    let [window_height, window_width] = input_pool.pool.window.map(usize::from);
+    let mut sum = 0;
+    for dy in 0..window_height {
+        for dx in 0..window_width {
+            let (row, column) = (y * stride_y + dy, x * stride_x + dx);
+            sum += input.value((row * input_width + column) * channels + c);
+        }
+    }
+    match input_pool.kind {
+        PoolKind::Sum => sum,
+        PoolKind::Max => sum.min(1),
+    }
+}

@@ -1,0 +1,329 @@
+//! The leaky integrate-and-fire neuron, in integers.
+//!
+//! Per neuron and time step, in this order (see the numerics page):
+//!
+//! ```text
+//! r   = s(t-1)                      0 at t = 0
+//! u   = 0 if r                      only with reset "zero"
+//! v   = (beta * u) >> 15            arithmetic shift: toward minus infinity
+//! v   = v + (x << F) + c            F < 0: x >> -F
+//! v   = v - r * theta               only with reset "subtract"
+//! u'  = clamp(v, MIN, MAX)          of the membrane's type
+//! s   = 1 if u' > theta else 0
+//! ```
+//!
+//! This is the discrete LIF neuron with a reset delayed by one step, snnTorch's `Leaky` with
+//! `reset_delay=True`.
+
+use core::ops::{Add, Mul, Shl, Shr, Sub};
+
+use serde::{Deserialize, Serialize};
+
+/// What follows a spike, one time step later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reset {
+    /// The threshold is subtracted from the membrane.
+    Subtract,
+    /// The membrane is set to 0 before it decays.
+    Zero,
+    /// Nothing: the membrane goes on.
+    None,
+}
+
+/// The integer type of a layer's membranes, thresholds and biases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Membrane {
+    /// 16 bits, saturating.
+    I16,
+    /// 32 bits, saturating.
+    I32,
+}
+
+impl Membrane {
+    /// Smallest and largest value.
+    pub const fn range(self) -> (i32, i32) {
+        match self {
+            Self::I16 => (i16::MIN as i32, i16::MAX as i32),
+            Self::I32 => (i32::MIN, i32::MAX),
+        }
+    }
+
+    /// Words of 32 bits that hold `count` values.
+    pub const fn words(self, count: usize) -> usize {
+        match self {
+            Self::I16 => count.div_ceil(2),
+            Self::I32 => count,
+        }
+    }
+}
+
+/// Decay of a membrane in a step: Q1.15, 0 to 1 inclusive.
+///
+/// ```
+/// use bitspike_core::lif::{Beta, beta};
+/// assert_eq!(beta(0.9).to_bits(), 29491);
+/// assert_eq!(beta(1.5), Beta::ONE);
+/// ```
+pub type Beta = fixed::types::U1F15;
+
+/// The decay nearest to `value`, clamped to 0 ..= 1; ties go to the even neighbour. NaN is 0.
+pub fn beta(value: f64) -> Beta {
+    if value.is_nan() {
+        Beta::ZERO
+    } else {
+        Beta::from_num(value.clamp(0.0, 1.0))
+    }
+}
+
+/// `value * 2^fraction`, rounded to nearest with ties to even; `None` where that is not finite or
+/// does not fit `i32`. `fraction` is clamped to -16 ..= 16.
+///
+/// ```
+/// use bitspike_core::lif::to_fixed;
+/// assert_eq!(to_fixed(2.5, 0), Some(2));
+/// assert_eq!(to_fixed(1.25, 1), Some(2));
+/// assert_eq!(to_fixed(6.0, -2), Some(2));
+/// assert_eq!(to_fixed(f64::MAX, 0), None);
+/// ```
+pub fn to_fixed(value: f64, fraction: i8) -> Option<i32> {
+    let power = (1u32 << fraction.unsigned_abs().min(16)) as f64;
+    let scaled = if fraction < 0 {
+        value / power
+    } else {
+        value * power
+    };
+    if !scaled.is_finite() {
+        return None;
+    }
+    fixed::types::I32F0::checked_from_num(scaled).map(|value| value.to_bits())
+}
+
+/// The numerics of a layer's neurons that are the same for all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lif {
+    /// Decay.
+    pub beta: Beta,
+    /// Fraction bits `F` of membrane, threshold and bias, -16 ..= 16.
+    pub fraction: i8,
+    /// Type of membrane, threshold and bias.
+    pub membrane: Membrane,
+    /// What follows a spike.
+    pub reset: Reset,
+}
+
+/// The integers of one neuron at one time step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Neuron {
+    /// Membrane before the step.
+    pub membrane: i32,
+    /// Spike of the step before.
+    pub spiked: bool,
+    /// Synaptic sum of this step.
+    pub sum: i32,
+    /// Firing threshold.
+    pub threshold: i32,
+    /// Bias.
+    pub bias: i32,
+}
+
+/// Arithmetic of the membrane equation in one width; both give the same word where the narrow one
+/// is proven not to overflow.
+trait Width:
+    Copy
+    + Ord
+    + From<i32>
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Shl<u32, Output = Self>
+    + Shr<u32, Output = Self>
+{
+    fn narrow(self) -> i32;
+}
+
+impl Width for i32 {
+    #[inline(always)]
+    fn narrow(self) -> i32 {
+        self
+    }
+}
+
+impl Width for i64 {
+    #[inline(always)]
+    fn narrow(self) -> i32 {
+        self as i32
+    }
+}
+
+impl Lif {
+    /// The membrane after one step, and whether the neuron fires.
+    ///
+    /// Defined in 64 bits, where nothing overflows.
+    ///
+    /// ```
+    /// use bitspike_core::lif::{Lif, Membrane, Neuron, Reset, beta};
+    /// let lif = Lif { beta: beta(0.5), fraction: 0, membrane: Membrane::I16, reset: Reset::Subtract };
+    /// let neuron = Neuron { membrane: 5, spiked: true, sum: 10, threshold: 4, bias: 1 };
+    /// assert_eq!(lif.update(neuron), (2 + 10 + 1 - 4, true));
+    /// ```
+    #[inline]
+    pub fn update(&self, neuron: Neuron) -> (i32, bool) {
+        self.equation::<i64>(neuron)
+    }
+
+    /// As [`update`](Self::update) in 32 bits; the same words wherever [`is_narrow`](Self::is_narrow)
+    /// holds for the layer.
+    #[inline]
+    pub(crate) fn update_narrow(&self, neuron: Neuron) -> (i32, bool) {
+        self.equation::<i32>(neuron)
+    }
+
+    /// Whether 32 bits are proven to hold every intermediate value of a layer whose synaptic sums
+    /// are at most `largest_sum` in magnitude.
+    pub(crate) fn is_narrow(&self, largest_sum: u64) -> bool {
+        let shifted = if self.fraction < 0 {
+            largest_sum
+        } else {
+            largest_sum << self.fraction
+        };
+        // Decay, bias and threshold are at most 2^15 each in i16.
+        self.membrane == Membrane::I16 && shifted < (1 << 31) - 3 * (1 << 15)
+    }
+
+    #[inline(always)]
+    fn equation<W: Width>(&self, neuron: Neuron) -> (i32, bool) {
+        let threshold = W::from(neuron.threshold);
+        let u = if neuron.spiked && self.reset == Reset::Zero {
+            0
+        } else {
+            neuron.membrane
+        };
+        let mut v = (W::from(i32::from(self.beta.to_bits())) * W::from(u)) >> 15;
+        v = v + if self.fraction < 0 {
+            W::from(neuron.sum) >> u32::from(self.fraction.unsigned_abs())
+        } else {
+            W::from(neuron.sum) << u32::from(self.fraction.unsigned_abs())
+        };
+        v = v + W::from(neuron.bias);
+        if neuron.spiked && self.reset == Reset::Subtract {
+            v = v - threshold;
+        }
+        let (min, max) = self.membrane.range();
+        let membrane = v.clamp(W::from(min), W::from(max));
+        (membrane.narrow(), membrane > threshold)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIF: Lif = Lif {
+        beta: Beta::ONE,
+        fraction: 0,
+        membrane: Membrane::I16,
+        reset: Reset::None,
+    };
+
+    fn neuron(membrane: i32, sum: i32) -> Neuron {
+        Neuron {
+            membrane,
+            spiked: false,
+            sum,
+            threshold: 10,
+            bias: 0,
+        }
+    }
+
+    #[test]
+    fn fires_strictly_above_the_threshold() {
+        assert_eq!(LIF.update(neuron(4, 6)), (10, false));
+        assert_eq!(LIF.update(neuron(5, 6)), (11, true));
+    }
+
+    #[test]
+    fn saturates_at_the_type() {
+        assert_eq!(LIF.update(neuron(32767, 1)).0, 32767);
+        assert_eq!(LIF.update(neuron(-32768, -1)).0, -32768);
+        let wide = Lif {
+            membrane: Membrane::I32,
+            fraction: 16,
+            ..LIF
+        };
+        assert_eq!(wide.update(neuron(i32::MAX, i32::MAX)).0, i32::MAX);
+        assert_eq!(wide.update(neuron(i32::MIN, i32::MIN)).0, i32::MIN);
+    }
+
+    #[test]
+    fn decay_and_shift_round_toward_minus_infinity() {
+        let lif = Lif {
+            beta: beta(0.5),
+            ..LIF
+        };
+        assert_eq!(lif.update(neuron(-1, 0)).0, -1);
+        assert_eq!(lif.update(neuron(1, 0)).0, 0);
+        let shifted = Lif {
+            beta: Beta::ZERO,
+            fraction: -2,
+            ..LIF
+        };
+        assert_eq!(shifted.update(neuron(0, -1)).0, -1);
+        assert_eq!(shifted.update(neuron(0, 7)).0, 1);
+    }
+
+    #[test]
+    fn resets_one_step_later() {
+        let spiked = Neuron {
+            spiked: true,
+            ..neuron(20, 3)
+        };
+        assert_eq!(
+            Lif {
+                reset: Reset::Subtract,
+                ..LIF
+            }
+            .update(spiked)
+            .0,
+            13
+        );
+        assert_eq!(
+            Lif {
+                reset: Reset::Zero,
+                ..LIF
+            }
+            .update(spiked)
+            .0,
+            3
+        );
+        assert_eq!(LIF.update(spiked).0, 23);
+    }
+
+    #[test]
+    fn beta_rounds_to_nearest_and_clamps() {
+        assert_eq!(beta(0.9).to_bits(), 29491);
+        assert_eq!(beta(1.0).to_bits(), 32768);
+        assert_eq!(beta(-3.0).to_bits(), 0);
+        assert_eq!(beta(f64::NAN).to_bits(), 0);
+        // 0.5 and 1.5 units: ties to even.
+        assert_eq!(beta(0.5 / 32768.0).to_bits(), 0);
+        assert_eq!(beta(1.5 / 32768.0).to_bits(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn narrow_equals_wide_where_it_is_proven(
+            bits in 0u16..=32768,
+            fraction in -16i8..=16,
+            reset in prop_oneof![Just(Reset::Subtract), Just(Reset::Zero), Just(Reset::None)],
+            membrane: i16, spiked: bool, sum: i32, threshold in 1i16.., bias: i16,
+        ) {
+            let lif = Lif { beta: Beta::from_bits(bits), fraction, membrane: Membrane::I16, reset };
+            let neuron = Neuron {
+                membrane: membrane.into(), spiked, sum, threshold: threshold.into(), bias: bias.into(),
+            };
+            prop_assume!(lif.is_narrow(sum.unsigned_abs().into()));
+            prop_assert_eq!(lif.update_narrow(neuron), lif.update(neuron));
+        }
+    }
+}

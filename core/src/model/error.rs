@@ -1,0 +1,313 @@
+//! Why a model, an input or a parameter is refused.
+
+use core::fmt;
+
+/// Why a model is refused. Layers count from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// The file does not start with `BSNN`: it is no model file.
+    Magic {
+        /// The first word.
+        got: u32,
+    },
+    /// The file is of a format version that this build does not read.
+    Version {
+        /// Version of the file.
+        got: u32,
+        /// Version that this build reads.
+        expected: u32,
+    },
+    /// The file ends early.
+    Cut {
+        /// Length in bytes that the file should have.
+        expected: usize,
+        /// Length in bytes that it has.
+        got: usize,
+    },
+    /// There are bytes behind the end of the model.
+    Trailing {
+        /// Length in bytes that the file should have.
+        expected: usize,
+        /// Length in bytes that it has.
+        got: usize,
+    },
+    /// The checksum does not match: at least one bit of the file has changed.
+    Checksum {
+        /// CRC-32 that the file states.
+        expected: u32,
+        /// CRC-32 of what is there.
+        got: u32,
+    },
+    /// The lengths of the sections do not add up to the file's length.
+    Sections,
+    /// The postcard section of layers cannot be read.
+    Network,
+    /// The postcard section of metadata cannot be read, or is of another version.
+    Metadata,
+    /// A count of the prelude is not the one that the layers need.
+    Count {
+        /// What is counted.
+        what: &'static str,
+        /// Count that the layers need.
+        expected: usize,
+        /// Count that the prelude states.
+        got: usize,
+    },
+    /// A model has 1 to 16 layers.
+    Layers {
+        /// Number of layers.
+        got: usize,
+    },
+    /// A decision takes 1 to 65,536 steps.
+    Steps {
+        /// Number of steps.
+        got: u32,
+    },
+    /// The input has no values, or more than 65,535.
+    Input {
+        /// Number of values.
+        got: usize,
+    },
+    /// A layer has no units, or more than 65,535.
+    Units {
+        /// Index of the layer.
+        layer: usize,
+        /// Number of units.
+        got: usize,
+    },
+    /// A kernel or pooling window is empty, has stride 0 or is larger than what it reads.
+    Shape {
+        /// Index of the layer.
+        layer: usize,
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// A pooling or input kind is used where it is not defined.
+    Undefined {
+        /// Index of the layer.
+        layer: usize,
+        /// What is not defined.
+        what: &'static str,
+    },
+    /// The largest synaptic sum by the layer's shape passes `i32`.
+    Sum {
+        /// Index of the layer.
+        layer: usize,
+        /// The largest magnitude.
+        largest: u64,
+    },
+    /// `beta` passes 32768, or the fraction is outside -16 ..= 16.
+    Numerics {
+        /// Index of the layer.
+        layer: usize,
+        /// What is out of range.
+        what: &'static str,
+    },
+    /// A padding bit of the weights is set.
+    Padding {
+        /// Index of the layer.
+        layer: usize,
+    },
+    /// A threshold, bias or gain is out of range.
+    Parameter {
+        /// Index of the layer.
+        layer: usize,
+        /// What is wrong.
+        error: ParameterError,
+    },
+    /// The read-out does not match the last layer.
+    Readout {
+        /// What does not match.
+        what: &'static str,
+    },
+}
+
+/// What is wrong with a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ParameterError {
+    /// A threshold is under 1.
+    Threshold {
+        /// Index of the threshold.
+        index: usize,
+        /// Its value.
+        got: i32,
+    },
+    /// A gain is outside `1 ..= 32767`.
+    Gain {
+        /// Index of the class.
+        index: usize,
+        /// Its value.
+        got: i32,
+    },
+    /// A threshold or bias does not fit the layer's membrane type.
+    Range {
+        /// Index of the parameter.
+        index: usize,
+        /// Its value.
+        got: i32,
+    },
+}
+
+impl fmt::Display for ParameterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Threshold { index, got } => write!(f, "threshold {index} is {got}, under 1"),
+            Self::Gain { index, got } => write!(f, "gain {index} is {got}, not in 1 to 32767"),
+            Self::Range { index, got } => {
+                write!(
+                    f,
+                    "parameter {index} is {got}, which does not fit the membrane's type"
+                )
+            }
+        }
+    }
+}
+
+impl core::error::Error for ParameterError {}
+
+impl fmt::Display for ModelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Magic { got } => {
+                write!(
+                    f,
+                    "not a model file: it starts with {got:#010x}, not with \"BSNN\""
+                )
+            }
+            Self::Version { got, expected } => {
+                write!(
+                    f,
+                    "model format version {got}; this build reads version {expected}"
+                )
+            }
+            Self::Cut { expected, got } => {
+                write!(f, "the file is cut: {got} bytes of {expected}")
+            }
+            Self::Trailing { expected, got } => {
+                write!(
+                    f,
+                    "the file is too long: {got} bytes, the model ends at {expected}"
+                )
+            }
+            Self::Checksum { expected, got } => write!(
+                f,
+                "the checksum does not match (stated {expected:#010x}, found {got:#010x}): \
+                 the file is damaged"
+            ),
+            Self::Sections => f.write_str("the lengths of the sections do not add up to the file"),
+            Self::Network => f.write_str("the section of layers cannot be read"),
+            Self::Metadata => f.write_str("the section of metadata cannot be read"),
+            Self::Count {
+                what,
+                expected,
+                got,
+            } => {
+                write!(
+                    f,
+                    "the prelude states {got} {what}, the layers need {expected}"
+                )
+            }
+            Self::Layers { got } => write!(f, "{got} layers, not 1 to 16"),
+            Self::Steps { got } => write!(f, "{got} steps, not 1 to 65536"),
+            Self::Input { got } => write!(f, "{got} input values, not 1 to 65535"),
+            Self::Units { layer, got } => write!(f, "layer {layer}: {got} units, not 1 to 65535"),
+            Self::Shape { layer, what } => {
+                write!(f, "layer {layer}: the {what} does not fit what it reads")
+            }
+            Self::Undefined { layer, what } => write!(f, "layer {layer}: {what} is not defined"),
+            Self::Sum { layer, largest } => {
+                write!(
+                    f,
+                    "layer {layer}: synaptic sums up to {largest} do not fit 32 bits"
+                )
+            }
+            Self::Numerics { layer, what } => {
+                write!(f, "layer {layer}: the {what} is out of range")
+            }
+            Self::Padding { layer } => write!(f, "layer {layer}: a padding bit is not 0"),
+            Self::Parameter { layer, error } => write!(f, "layer {layer}: {error}"),
+            Self::Readout { what } => write!(f, "the read-out does not match: {what}"),
+        }
+    }
+}
+
+impl core::error::Error for ModelError {}
+
+/// Why a model cannot be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The model would be refused when it is loaded.
+    Refused(ModelError),
+    /// The buffer is too small.
+    Buffer,
+    /// There are not as many parameters as the layer's shape needs.
+    Parameters {
+        /// Index of the layer.
+        layer: usize,
+        /// What there is too much or too little of.
+        what: &'static str,
+        /// Number that the layer needs.
+        expected: usize,
+        /// Number that is there.
+        got: usize,
+    },
+}
+
+impl From<ModelError> for WriteError {
+    fn from(error: ModelError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Refused(error) => error.fmt(f),
+            Self::Buffer => f.write_str("the buffer is too small for the model"),
+            Self::Parameters {
+                layer,
+                what,
+                expected,
+                got,
+            } => {
+                write!(f, "layer {layer}: {got} {what}, not {expected}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for WriteError {}
+
+/// Why an input is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InputError {
+    /// The model reads bits and bytes were given, or the other way round.
+    Kind,
+    /// The input has another length than the model's.
+    Length {
+        /// Bytes of the model's input.
+        expected: usize,
+        /// Bytes that were given.
+        got: usize,
+    },
+    /// A bit behind the last value is set.
+    Padding,
+}
+
+impl fmt::Display for InputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Kind => f.write_str("the model reads another kind of input (bits or bytes)"),
+            Self::Length { expected, got } => {
+                write!(f, "the input has {got} bytes, the model reads {expected}")
+            }
+            Self::Padding => f.write_str("a bit behind the input's last value is set"),
+        }
+    }
+}
+
+impl core::error::Error for InputError {}

@@ -1,0 +1,427 @@
+//! A layer with the geometry that follows from its spec and what it reads.
+
+use super::error::ModelError;
+use super::format::{
+    InputKind, LayerSpec, NetworkSpec, Operation, Pool, PoolKind, Readout, Spread, WeightOrder,
+};
+use super::prelude::Sizes;
+use super::{MAX_LAYERS, MAX_STEPS, MAX_UNITS};
+use crate::bits::words_for;
+use crate::lif::{Beta, Lif, Reset};
+
+/// Height, width and channels of a feature map; flat index `(y * width + x) * channels + c`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Rows.
+    pub height: u16,
+    /// Columns.
+    pub width: u16,
+    /// Channels.
+    pub channels: u16,
+}
+
+impl Shape {
+    /// Number of values.
+    pub const fn units(&self) -> usize {
+        self.height as usize * self.width as usize * self.channels as usize
+    }
+}
+
+/// A checked layer: its spec, and what follows from it.
+///
+/// A linear layer is a convolution with one output position: over a 1x1 map whose channels are
+/// the flattened input, or over the whole map where its input is pooled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layer {
+    spec: LayerSpec,
+    input: Shape,
+    map: Shape,
+    output: Shape,
+    kernel: [u16; 2],
+    stride: [u16; 2],
+    padding: [u16; 2],
+    narrow: bool,
+    /// First word of weights, thresholds and biases among the parameters.
+    pub(super) weights_at: u32,
+    pub(super) thresholds_at: u32,
+    pub(super) biases_at: u32,
+    pub(super) end_at: u32,
+    /// First word of the layer among the membranes and among the spikes.
+    pub(crate) membranes_at: u32,
+    pub(crate) spikes_at: u32,
+}
+
+impl Layer {
+    /// The spec as in the file.
+    pub fn spec(&self) -> &LayerSpec {
+        &self.spec
+    }
+
+    /// Shape of what the layer reads, before any pooling of its input.
+    pub fn input(&self) -> Shape {
+        self.input
+    }
+
+    /// Shape of what the weights see: the input, pooled where the spec says so; for a linear
+    /// layer without pooling, one position with all values as channels.
+    pub fn map(&self) -> Shape {
+        self.map
+    }
+
+    /// Shape of the layer's neurons.
+    pub fn output(&self) -> Shape {
+        self.output
+    }
+
+    /// Number of neurons.
+    pub fn units(&self) -> usize {
+        self.output.units()
+    }
+
+    /// Height and width of the kernel over [`map`](Self::map).
+    pub fn kernel(&self) -> [usize; 2] {
+        self.kernel.map(usize::from)
+    }
+
+    /// Rows and columns between positions of the kernel.
+    pub fn stride(&self) -> [usize; 2] {
+        self.stride.map(usize::from)
+    }
+
+    /// Rows and columns of padding.
+    pub fn padding(&self) -> [usize; 2] {
+        self.padding.map(usize::from)
+    }
+
+    /// Inputs of one weighted sum: kernel height x kernel width x channels.
+    pub fn taps(&self) -> usize {
+        usize::from(self.kernel[0]) * usize::from(self.kernel[1]) * usize::from(self.map.channels)
+    }
+
+    /// Window and stride of the pooling between the sum and the neurons; `[1, 1]` for none.
+    pub fn pool(&self) -> ([usize; 2], [usize; 2]) {
+        match self.spec.pool {
+            Some(Pool { window, stride }) => (window.map(usize::from), stride.map(usize::from)),
+            None => ([1, 1], [1, 1]),
+        }
+    }
+
+    /// The neurons' numerics.
+    pub fn lif(&self) -> Lif {
+        Lif {
+            beta: Beta::from_bits(self.spec.beta),
+            fraction: self.spec.fraction,
+            membrane: self.spec.membrane,
+            reset: self.spec.reset,
+        }
+    }
+
+    /// Whether 32-bit arithmetic is proven exact for the neurons.
+    pub(crate) fn is_narrow(&self) -> bool {
+        self.narrow
+    }
+
+    /// Words of a row of weights.
+    pub fn row_words(&self) -> usize {
+        words_for(self.row_bits())
+    }
+
+    /// Weight bits of a row, and the number of rows.
+    pub(super) fn row_bits(&self) -> usize {
+        match self.spec.order {
+            WeightOrder::OutputMajor => self.taps(),
+            WeightOrder::InputMajor => self.output.channels.into(),
+        }
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        match self.spec.order {
+            WeightOrder::OutputMajor => self.output.channels.into(),
+            WeightOrder::InputMajor => self.taps(),
+        }
+    }
+
+    /// Number of parameters of a spread.
+    pub(super) fn parameters(&self, spread: Spread) -> usize {
+        match spread {
+            Spread::Layer => 1,
+            Spread::Channel => self.output.channels.into(),
+            Spread::Neuron => self.units(),
+        }
+    }
+
+    /// Bit of the weight from `tap` to `output` among the layer's weights.
+    #[inline]
+    pub(crate) fn weight_bit(&self, output: usize, tap: usize) -> usize {
+        let (row, column) = match self.spec.order {
+            WeightOrder::OutputMajor => (output, tap),
+            WeightOrder::InputMajor => (tap, output),
+        };
+        row * self.row_words() * 32 + column
+    }
+
+    fn new(
+        index: usize,
+        spec: &LayerSpec,
+        input: Shape,
+        kind: InputKind,
+        at: &Offsets,
+    ) -> Result<Self, ModelError> {
+        let shape = |what| ModelError::Shape { layer: index, what };
+        let undefined = |what| Err(ModelError::Undefined { layer: index, what });
+        if spec.beta > Beta::ONE.to_bits() {
+            return Err(ModelError::Numerics {
+                layer: index,
+                what: "beta",
+            });
+        }
+        if !(-16..=16).contains(&spec.fraction) {
+            return Err(ModelError::Numerics {
+                layer: index,
+                what: "fraction",
+            });
+        }
+        let bipolar = kind == InputKind::Bipolar;
+        let mut map = input;
+        let mut largest = kind.largest();
+        if let Some(input_pool) = spec.input_pool {
+            if bipolar {
+                return undefined("pooling of bipolar input");
+            }
+            match input_pool.kind {
+                PoolKind::Sum => largest *= window_size(input_pool.pool),
+                PoolKind::Max if kind.is_graded() => {
+                    return undefined("max pooling of graded input");
+                }
+                PoolKind::Max => {}
+            }
+            map = pooled(input, input_pool.pool).ok_or(shape("input pooling window"))?;
+        }
+        let (kernel, stride, padding, channels) = match spec.operation {
+            Operation::Linear { outputs } => {
+                if spec.pool.is_some() {
+                    return undefined("pooling of a linear layer's sums");
+                }
+                if spec.input_pool.is_none() {
+                    map = Shape {
+                        height: 1,
+                        width: 1,
+                        channels: input.units() as u16,
+                    };
+                }
+                ([map.height, map.width], [1, 1], [0, 0], outputs)
+            }
+            Operation::Conv2d {
+                channels,
+                kernel,
+                stride,
+                padding,
+            } => (kernel, stride, padding, channels),
+        };
+        if bipolar && (padding != [0, 0] || spec.pool.is_some()) {
+            return undefined("padding or pooling of bipolar input");
+        }
+        let taps = [kernel[0], kernel[1], map.channels]
+            .map(u64::from)
+            .iter()
+            .product::<u64>();
+        let height = positions(map.height, padding[0], kernel[0], stride[0]);
+        let width = positions(map.width, padding[1], kernel[1], stride[1]);
+        let mut output = Shape {
+            height: height.ok_or(shape("kernel"))?,
+            width: width.ok_or(shape("kernel"))?,
+            channels,
+        };
+        let mut largest = taps.saturating_mul(largest);
+        if let Some(pool) = spec.pool {
+            output = pooled(output, pool).ok_or(shape("pooling window"))?;
+            largest = largest.saturating_mul(window_size(pool));
+        }
+        if !(1..=MAX_UNITS).contains(&output.units()) {
+            return Err(ModelError::Units {
+                layer: index,
+                got: output.units(),
+            });
+        }
+        if largest > i32::MAX as u64 {
+            return Err(ModelError::Sum {
+                layer: index,
+                largest,
+            });
+        }
+        let mut layer = Self {
+            spec: *spec,
+            input,
+            map,
+            output,
+            kernel,
+            stride,
+            padding,
+            narrow: false,
+            weights_at: at.parameters,
+            thresholds_at: 0,
+            biases_at: 0,
+            end_at: 0,
+            membranes_at: at.membranes,
+            spikes_at: at.spikes,
+        };
+        layer.narrow = layer.lif().is_narrow(largest);
+        let too_many = ModelError::Units {
+            layer: index,
+            got: usize::MAX,
+        };
+        let words = |count: usize| u32::try_from(count).map_err(|_| too_many);
+        let add = |to: u32, count: usize| to.checked_add(words(count)?).ok_or(too_many);
+        let weight_words = layer
+            .rows()
+            .checked_mul(layer.row_words())
+            .ok_or(too_many)?;
+        layer.thresholds_at = add(layer.weights_at, weight_words)?;
+        let thresholds = spec.membrane.words(layer.parameters(spec.thresholds));
+        layer.biases_at = add(layer.thresholds_at, thresholds)?;
+        let biases = spec.biases.map_or(0, |spread| layer.parameters(spread));
+        layer.end_at = add(layer.biases_at, spec.membrane.words(biases))?;
+        Ok(layer)
+    }
+}
+
+/// Where the next layer's words begin.
+struct Offsets {
+    parameters: u32,
+    membranes: u32,
+    spikes: u32,
+}
+
+/// Number of positions of a kernel along one side; `None` where it does not fit or has no size.
+fn positions(size: u16, padding: u16, kernel: u16, stride: u16) -> Option<u16> {
+    if kernel == 0 || stride == 0 {
+        return None;
+    }
+    let room = (u32::from(size) + 2 * u32::from(padding)).checked_sub(kernel.into())?;
+    u16::try_from(room / u32::from(stride) + 1).ok()
+}
+
+fn pooled(shape: Shape, pool: Pool) -> Option<Shape> {
+    Some(Shape {
+        height: positions(shape.height, 0, pool.window[0], pool.stride[0])?,
+        width: positions(shape.width, 0, pool.window[1], pool.stride[1])?,
+        channels: shape.channels,
+    })
+}
+
+fn window_size(pool: Pool) -> u64 {
+    u64::from(pool.window[0]) * u64::from(pool.window[1])
+}
+
+/// Words that hold the first layer's sums of a graded input: 16 bits each where they fit.
+pub(crate) fn static_sums(first: &Layer, kind: InputKind) -> (bool, usize) {
+    if !kind.is_graded() {
+        return (true, 0);
+    }
+    let (window, _) = first.pool();
+    let input_window = first
+        .spec
+        .input_pool
+        .map_or(1, |pool| window_size(pool.pool));
+    let largest = first.taps() as u64 * kind.largest() * input_window;
+    let half = largest * (window[0] * window[1]) as u64 <= i16::MAX as u64;
+    (
+        half,
+        if half {
+            first.units().div_ceil(2)
+        } else {
+            first.units()
+        },
+    )
+}
+
+/// Words of the read-out: an `i64` a neuron of the last layer, then the first spike: class, step and strength.
+pub(crate) fn readout_words(units: usize) -> usize {
+    2 * units + 4
+}
+
+/// The layers of a network with their geometry.
+pub(super) type Layers = heapless::Vec<Layer, MAX_LAYERS>;
+
+/// Checks shapes and numerics of a whole network and lays out its words.
+///
+/// The sizes of the result lack the lengths of the two sections.
+pub(super) fn plan(spec: &NetworkSpec) -> Result<(Layers, Sizes), ModelError> {
+    let [height, width, channels] = spec.shape;
+    let shape = Shape {
+        height,
+        width,
+        channels,
+    };
+    let units = [height, width, channels]
+        .map(u64::from)
+        .iter()
+        .product::<u64>();
+    if !(1..=MAX_UNITS as u64).contains(&units) {
+        return Err(ModelError::Input {
+            got: usize::try_from(units).unwrap_or(usize::MAX),
+        });
+    }
+    if !(1..=MAX_STEPS).contains(&spec.steps) {
+        return Err(ModelError::Steps { got: spec.steps });
+    }
+    let mut layers = Layers::new();
+    let mut input = shape;
+    let mut kind = spec.input;
+    let mut at = Offsets {
+        parameters: 0,
+        membranes: 0,
+        spikes: 0,
+    };
+    let mut widest = 0;
+    for (index, layer) in spec.layers.iter().enumerate() {
+        let layer = Layer::new(index, layer, input, kind, &at)?;
+        at.parameters = layer.end_at;
+        at.membranes += layer.spec.membrane.words(layer.units()) as u32;
+        at.spikes += words_for(layer.units()) as u32;
+        widest = widest.max(layer.units());
+        input = layer.output;
+        kind = InputKind::Spikes;
+        let _ = layers.push(layer);
+    }
+    let (Some(first), Some(last)) = (layers.first(), layers.last()) else {
+        return Err(ModelError::Layers { got: 0 });
+    };
+    check_readout(spec.readout, last)?;
+    let gains = if spec.readout.has_gains() {
+        last.units().div_ceil(2)
+    } else {
+        0
+    };
+    let sizes = Sizes {
+        file_bytes: 0,
+        network_bytes: 0,
+        metadata_bytes: 0,
+        parameter_words: at.parameters as usize + gains,
+        membrane_words: at.membranes as usize,
+        spike_words: at.spikes as usize,
+        scratch_words: static_sums(first, spec.input).1 + readout_words(last.units()),
+        input_bytes: if spec.input.is_graded() {
+            units as usize
+        } else {
+            4 * words_for(units as usize)
+        },
+        widest,
+    };
+    Ok((layers, sizes))
+}
+
+fn check_readout(readout: Readout, last: &Layer) -> Result<(), ModelError> {
+    let what = match readout {
+        Readout::Membrane if last.spec.reset != Reset::None => {
+            "the membrane read-out needs an output layer without reset"
+        }
+        Readout::Population { groups }
+            if groups == 0 || last.units() % usize::from(groups) != 0 =>
+        {
+            "the outputs do not divide into equal groups"
+        }
+        _ => return Ok(()),
+    };
+    Err(ModelError::Readout { what })
+}

@@ -1,0 +1,202 @@
+//! The fixed words at the start of a model file.
+
+use super::error::ModelError;
+
+/// Version of the format that this crate writes and reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// `BSNN` in little-endian order.
+pub(super) const MAGIC: u32 = u32::from_le_bytes(*b"BSNN");
+/// CRC-32 of the whole file, its own word left out (the one of zip and Ethernet).
+const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
+
+/// Index of each word of the prelude.
+pub(super) mod word {
+    pub(crate) const MAGIC: usize = 0;
+    pub(crate) const VERSION: usize = 1;
+    pub(crate) const FILE_BYTES: usize = 2;
+    pub(crate) const CRC: usize = 3;
+    pub(crate) const NETWORK_BYTES: usize = 4;
+    pub(crate) const METADATA_BYTES: usize = 5;
+    pub(crate) const PARAMETER_WORDS: usize = 6;
+    pub(crate) const MEMBRANE_WORDS: usize = 7;
+    pub(crate) const SPIKE_WORDS: usize = 8;
+    pub(crate) const SCRATCH_WORDS: usize = 9;
+    pub(crate) const INPUT_BYTES: usize = 10;
+    pub(crate) const WIDEST: usize = 11;
+    /// Words of the prelude.
+    pub(crate) const COUNT: usize = 12;
+}
+
+/// What the prelude of a model file says, readable in a `const`: with it the state of an included
+/// model is an array of exactly the right size.
+///
+/// The values are the file's own word for them; [`Model::new`](super::Model::new) recomputes and
+/// compares them.
+///
+/// ```
+/// use bitspike_core::model::{Sizes, pack_words};
+/// const FILE: &[u8] = include_bytes!("../../tests/models/v1-mixed.bsnn");
+/// static WORDS: [u32; FILE.len().div_ceil(4)] = pack_words(FILE);
+/// const SIZES: Sizes = Sizes::of(&pack_words::<{ FILE.len().div_ceil(4) }>(FILE));
+/// let mut memory = [0; SIZES.memory_words()];
+/// let model = bitspike_core::model::Model::new(&WORDS).unwrap();
+/// let network = bitspike_core::network::Network::new(&model, &mut memory).unwrap();
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Length of the file in bytes.
+    pub file_bytes: usize,
+    /// Length of the postcard section of layers in bytes.
+    pub network_bytes: usize,
+    /// Length of the postcard section of metadata in bytes.
+    pub metadata_bytes: usize,
+    /// Words of weights, thresholds, biases and gains.
+    pub parameter_words: usize,
+    /// Words of membranes.
+    pub membrane_words: usize,
+    /// Words of spikes.
+    pub spike_words: usize,
+    /// Words of the static input's first-layer sums and of the read-out.
+    pub scratch_words: usize,
+    /// Bytes of one input: one a graded value, four for each 32 bits of spikes or bipolar values.
+    pub input_bytes: usize,
+    /// Units of the widest layer.
+    pub widest: usize,
+}
+
+impl Sizes {
+    /// Reads the prelude; all zeros where `words` is shorter than a prelude.
+    pub const fn of(words: &[u32]) -> Self {
+        if words.len() < word::COUNT {
+            return Self {
+                file_bytes: 0,
+                network_bytes: 0,
+                metadata_bytes: 0,
+                parameter_words: 0,
+                membrane_words: 0,
+                spike_words: 0,
+                scratch_words: 0,
+                input_bytes: 0,
+                widest: 0,
+            };
+        }
+        Self {
+            file_bytes: words[word::FILE_BYTES] as usize,
+            network_bytes: words[word::NETWORK_BYTES] as usize,
+            metadata_bytes: words[word::METADATA_BYTES] as usize,
+            parameter_words: words[word::PARAMETER_WORDS] as usize,
+            membrane_words: words[word::MEMBRANE_WORDS] as usize,
+            spike_words: words[word::SPIKE_WORDS] as usize,
+            scratch_words: words[word::SCRATCH_WORDS] as usize,
+            input_bytes: words[word::INPUT_BYTES] as usize,
+            widest: words[word::WIDEST] as usize,
+        }
+    }
+
+    /// Words of memory that a [`Network`](crate::network::Network) needs.
+    pub const fn memory_words(&self) -> usize {
+        self.membrane_words
+            .saturating_add(self.spike_words)
+            .saturating_add(self.scratch_words)
+    }
+
+    /// Start of the metadata and of the parameters in words; `None` where the sections do not add
+    /// up to the file.
+    pub(super) fn sections(&self) -> Option<(usize, usize)> {
+        let metadata = word::COUNT.checked_add(self.network_bytes.div_ceil(4))?;
+        let parameters = metadata.checked_add(self.metadata_bytes.div_ceil(4))?;
+        let end = parameters.checked_add(self.parameter_words)?;
+        (end.checked_mul(4)? == self.file_bytes).then_some((metadata, parameters))
+    }
+
+    /// Emits the prelude of a whole file whose other words are in place, CRC last.
+    pub(super) fn emit(&self, file: &mut [u32]) {
+        let values = [
+            (word::MAGIC, MAGIC as usize),
+            (word::VERSION, FORMAT_VERSION as usize),
+            (word::FILE_BYTES, self.file_bytes),
+            (word::NETWORK_BYTES, self.network_bytes),
+            (word::METADATA_BYTES, self.metadata_bytes),
+            (word::PARAMETER_WORDS, self.parameter_words),
+            (word::MEMBRANE_WORDS, self.membrane_words),
+            (word::SPIKE_WORDS, self.spike_words),
+            (word::SCRATCH_WORDS, self.scratch_words),
+            (word::INPUT_BYTES, self.input_bytes),
+            (word::WIDEST, self.widest),
+        ];
+        for (index, value) in values {
+            if let Some(word) = file.get_mut(index) {
+                *word = value as u32;
+            }
+        }
+        let crc = checksum(file);
+        if let Some(word) = file.get_mut(word::CRC) {
+            *word = crc;
+        }
+    }
+
+    /// Checks magic, version, length and checksum, in this order.
+    pub(super) fn parse(words: &[u32]) -> Result<Self, ModelError> {
+        if let Some(&magic) = words.first()
+            && magic != MAGIC
+        {
+            return Err(ModelError::Magic { got: magic });
+        }
+        if words.len() < word::COUNT {
+            return Err(ModelError::Cut {
+                expected: word::COUNT * 4,
+                got: words.len() * 4,
+            });
+        }
+        let version = words.get(word::VERSION).copied().unwrap_or(0);
+        if version != FORMAT_VERSION {
+            return Err(ModelError::Version {
+                got: version,
+                expected: FORMAT_VERSION,
+            });
+        }
+        let sizes = Self::of(words);
+        let got = words.len() * 4;
+        if got < sizes.file_bytes {
+            return Err(ModelError::Cut {
+                expected: sizes.file_bytes,
+                got,
+            });
+        }
+        if got > sizes.file_bytes {
+            return Err(ModelError::Trailing {
+                expected: sizes.file_bytes,
+                got,
+            });
+        }
+        let (expected, got) = (words.get(word::CRC).copied().unwrap_or(0), checksum(words));
+        if expected != got {
+            return Err(ModelError::Checksum { expected, got });
+        }
+        Ok(sizes)
+    }
+}
+
+/// CRC-32 of `file` without its checksum word.
+fn checksum(file: &[u32]) -> u32 {
+    let mut digest = CRC.digest();
+    let (before, rest) = file.split_at(word::CRC.min(file.len()));
+    digest.update(bytemuck::cast_slice(before));
+    digest.update(bytemuck::cast_slice(rest.get(1..).unwrap_or(&[])));
+    digest.finalize()
+}
+
+/// Packs the bytes of an included model file into words, in a `const`.
+///
+/// `N` is `bytes.len().div_ceil(4)`; a file whose length is no multiple of 4 is cut and will be
+/// refused when it is loaded, missing bytes are 0.
+pub const fn pack_words<const N: usize>(bytes: &[u8]) -> [u32; N] {
+    let mut words = [0; N];
+    let mut index = 0;
+    while index < bytes.len() && index / 4 < N {
+        words[index / 4] |= (bytes[index] as u32) << (index % 4 * 8);
+        index += 1;
+    }
+    words
+}

@@ -1,0 +1,371 @@
+//! The checked view of a model file.
+
+use super::error::{InputError, ModelError, ParameterError};
+use super::format::{InputKind, NetworkSpec, Readout, Spread};
+use super::layer::{Layer, Layers, Shape, plan};
+use super::metadata::Metadata;
+use super::prelude::{Sizes, word};
+use crate::bits;
+use crate::lif::Membrane;
+
+/// A model whose file has been checked: everything in it can be used without further checks.
+///
+/// Borrows the file's words; weights and parameters stay where they are (in flash on a device).
+#[derive(Debug, Clone)]
+pub struct Model<'a> {
+    words: &'a [u32],
+    parameters: &'a [u32],
+    layers: Layers,
+    sizes: Sizes,
+    input: InputKind,
+    shape: Shape,
+    steps: u32,
+    readout: Readout,
+    logit_scale: f32,
+}
+
+impl<'a> Model<'a> {
+    /// Checks a model file, given as little-endian words.
+    ///
+    /// Cost: one pass over the file for the checksum and one over its parameters.
+    ///
+    /// # Errors
+    /// A [`ModelError`] that names the first thing that is wrong; every single changed bit, cut
+    /// or surplus word is refused.
+    pub fn new(words: &'a [u32]) -> Result<Self, ModelError> {
+        let stated = Sizes::parse(words)?;
+        let (metadata_at, parameters_at) = stated.sections().ok_or(ModelError::Sections)?;
+        let section = words.get(word::COUNT..metadata_at).unwrap_or(&[]);
+        let section = section_bytes(section, stated.network_bytes).ok_or(ModelError::Sections)?;
+        let (spec, rest) =
+            postcard::take_from_bytes::<NetworkSpec>(section).map_err(|_| ModelError::Network)?;
+        if !rest.is_empty() {
+            return Err(ModelError::Network);
+        }
+        let (layers, needed) = plan(&spec)?;
+        for (what, expected, got) in [
+            (
+                "parameter words",
+                needed.parameter_words,
+                stated.parameter_words,
+            ),
+            (
+                "membrane words",
+                needed.membrane_words,
+                stated.membrane_words,
+            ),
+            ("spike words", needed.spike_words, stated.spike_words),
+            ("scratch words", needed.scratch_words, stated.scratch_words),
+            ("input bytes", needed.input_bytes, stated.input_bytes),
+            ("units in the widest layer", needed.widest, stated.widest),
+        ] {
+            if expected != got {
+                return Err(ModelError::Count {
+                    what,
+                    expected,
+                    got,
+                });
+            }
+        }
+        let [height, width, channels] = spec.shape;
+        let model = Self {
+            words,
+            parameters: words.get(parameters_at..).unwrap_or(&[]),
+            layers,
+            sizes: stated,
+            input: spec.input,
+            shape: Shape {
+                height,
+                width,
+                channels,
+            },
+            steps: spec.steps,
+            readout: spec.readout,
+            logit_scale: spec.logit_scale,
+        };
+        for (index, layer) in model.layers.iter().enumerate() {
+            model.check_padding(index, layer)?;
+            model
+                .check_parameters(layer)
+                .map_err(|error| ModelError::Parameter {
+                    layer: index,
+                    error,
+                })?;
+        }
+        Ok(model)
+    }
+
+    /// The layers, first to last; there is at least one.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// What the prelude says: lengths and memory.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    /// Kind of the input values.
+    pub fn input_kind(&self) -> InputKind {
+        self.input
+    }
+
+    /// Shape of the input.
+    pub fn input_shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Time steps of a decision.
+    pub fn steps(&self) -> u32 {
+        self.steps
+    }
+
+    /// How a decision is read out.
+    pub fn readout(&self) -> Readout {
+        self.readout
+    }
+
+    /// Number of classes of a decision.
+    pub fn classes(&self) -> usize {
+        match self.readout {
+            Readout::Population { groups } => groups.into(),
+            _ => self.last().map_or(0, Layer::units),
+        }
+    }
+
+    /// What multiplies the scores to logits.
+    pub fn logit_scale(&self) -> f32 {
+        self.logit_scale
+    }
+
+    /// CRC-32 of the file: tells models apart.
+    pub fn checksum(&self) -> u32 {
+        self.words.get(word::CRC).copied().unwrap_or(0)
+    }
+
+    /// The metadata section.
+    ///
+    /// # Errors
+    /// [`ModelError::Metadata`] where it cannot be read or is of another version.
+    pub fn metadata(&self) -> Result<Metadata<'a>, ModelError> {
+        let (at, end) = self.sizes.sections().ok_or(ModelError::Sections)?;
+        let section = self.words.get(at..end).unwrap_or(&[]);
+        let section =
+            section_bytes(section, self.sizes.metadata_bytes).ok_or(ModelError::Metadata)?;
+        match postcard::take_from_bytes::<Metadata<'a>>(section) {
+            Ok((metadata, [])) if metadata.version == Metadata::VERSION => Ok(metadata),
+            _ => Err(ModelError::Metadata),
+        }
+    }
+
+    /// The weight words of a layer, in the order of its spec.
+    pub fn weights(&self, layer: &Layer) -> &'a [u32] {
+        self.words_between(layer.weights_at, layer.thresholds_at)
+    }
+
+    /// Whether the weight from `tap` to `output` (a channel) of a layer is +1.
+    pub fn weight(&self, layer: &Layer, output: usize, tap: usize) -> bool {
+        bits::bit(self.weights(layer), layer.weight_bit(output, tap))
+    }
+
+    /// The thresholds of a layer.
+    pub fn thresholds(&self, layer: &Layer) -> Parameters<'a> {
+        Parameters::new(
+            self.words_between(layer.thresholds_at, layer.biases_at),
+            layer,
+            Some(layer.spec().thresholds),
+        )
+    }
+
+    /// The biases of a layer; all 0 where it has none.
+    pub fn biases(&self, layer: &Layer) -> Parameters<'a> {
+        Parameters::new(
+            self.words_between(layer.biases_at, layer.end_at),
+            layer,
+            layer.spec().biases,
+        )
+    }
+
+    /// Gain of a class in the read-out; 1 where the read-out has none.
+    pub fn gain(&self, class: usize) -> u16 {
+        if !self.readout.has_gains() {
+            return 1;
+        }
+        let at = self.last().map_or(0, |layer| layer.end_at as usize);
+        half_word(self.parameters.get(at..).unwrap_or(&[]), class)
+    }
+
+    /// An input of graded values, one byte each (`i8` in two's complement).
+    ///
+    /// # Errors
+    /// [`InputError`] where the model reads bits, or another number of values.
+    pub fn input<'i>(&self, bytes: &'i [u8]) -> Result<Input<'i>, InputError> {
+        if !self.input.is_graded() {
+            return Err(InputError::Kind);
+        }
+        self.check_length(bytes.len())?;
+        Ok(if self.input == InputKind::U8 {
+            Input::U8(bytes)
+        } else {
+            Input::I8(bytes)
+        })
+    }
+
+    /// An input of spikes or bipolar values, 32 a word.
+    ///
+    /// # Errors
+    /// [`InputError`] where the model reads bytes or another number of bits, or where a bit behind
+    /// the last value is set.
+    pub fn input_words<'i>(&self, words: &'i [u32]) -> Result<Input<'i>, InputError> {
+        if self.input.is_graded() {
+            return Err(InputError::Kind);
+        }
+        self.check_length(words.len() * 4)?;
+        let tail = self.shape.units() % 32;
+        if tail != 0
+            && words
+                .last()
+                .is_some_and(|word| word & !bits::low_mask(tail) != 0)
+        {
+            return Err(InputError::Padding);
+        }
+        Ok(if self.input == InputKind::Spikes {
+            Input::Spikes(words)
+        } else {
+            Input::Bipolar(words)
+        })
+    }
+
+    pub(crate) fn last(&self) -> Option<&Layer> {
+        self.layers.last()
+    }
+
+    fn words_between(&self, from: u32, to: u32) -> &'a [u32] {
+        self.parameters
+            .get(from as usize..to as usize)
+            .unwrap_or(&[])
+    }
+
+    fn check_length(&self, got: usize) -> Result<(), InputError> {
+        let expected = self.sizes.input_bytes;
+        if got == expected {
+            Ok(())
+        } else {
+            Err(InputError::Length { expected, got })
+        }
+    }
+
+    fn check_padding(&self, index: usize, layer: &Layer) -> Result<(), ModelError> {
+        let tail = layer.row_bits() % 32;
+        let padding = if tail == 0 { 0 } else { !bits::low_mask(tail) };
+        let dirty = self
+            .weights(layer)
+            .chunks(layer.row_words())
+            .any(|row| row.last().is_some_and(|word| word & padding != 0));
+        if dirty {
+            Err(ModelError::Padding { layer: index })
+        } else {
+            Ok(())
+        }
+    }
+
+    fn check_parameters(&self, layer: &Layer) -> Result<(), ParameterError> {
+        let thresholds = self.thresholds(layer);
+        for index in 0..layer.parameters(layer.spec().thresholds) {
+            let got = thresholds.at(index);
+            if got < 1 {
+                return Err(ParameterError::Threshold { index, got });
+            }
+        }
+        if self.readout.has_gains() && self.last() == Some(layer) {
+            for index in 0..layer.units() {
+                let got = self.gain(index);
+                if !(1..=32767).contains(&got) {
+                    return Err(ParameterError::Gain {
+                        index,
+                        got: got.into(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of a section; `None` where its padding is not 0.
+fn section_bytes(words: &[u32], len: usize) -> Option<&[u8]> {
+    let (section, padding) = bytemuck::cast_slice::<u32, u8>(words).split_at_checked(len)?;
+    padding.iter().all(|byte| *byte == 0).then_some(section)
+}
+
+/// Value `index` of 16-bit values packed into words; 0 beyond the end.
+#[inline]
+fn half_word(words: &[u32], index: usize) -> u16 {
+    words
+        .get(index / 2)
+        .map_or(0, |word| (word >> (index % 2 * 16)) as u16)
+}
+
+/// The thresholds or biases of a layer.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameters<'a> {
+    words: &'a [u32],
+    membrane: Membrane,
+    spread: Option<Spread>,
+}
+
+impl<'a> Parameters<'a> {
+    fn new(words: &'a [u32], layer: &Layer, spread: Option<Spread>) -> Self {
+        Self {
+            words,
+            membrane: layer.spec().membrane,
+            spread,
+        }
+    }
+
+    /// The parameter of a neuron: `channel` of the flat index `neuron`.
+    #[inline]
+    pub fn get(&self, neuron: usize, channel: usize) -> i32 {
+        match self.spread {
+            None => 0,
+            Some(Spread::Layer) => self.at(0),
+            Some(Spread::Channel) => self.at(channel),
+            Some(Spread::Neuron) => self.at(neuron),
+        }
+    }
+
+    /// Parameter `index` as stored; 0 beyond the end.
+    #[inline]
+    fn at(&self, index: usize) -> i32 {
+        match self.membrane {
+            Membrane::I16 => i32::from(half_word(self.words, index) as i16),
+            Membrane::I32 => self.words.get(index).map_or(0, |word| *word as i32),
+        }
+    }
+}
+
+/// A checked input of one step, borrowed. Made by [`Model::input`] and [`Model::input_words`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input<'a> {
+    /// Spikes, 32 a word.
+    Spikes(&'a [u32]),
+    /// Bipolar values, 32 a word.
+    Bipolar(&'a [u32]),
+    /// Graded values `0 ..= 255`.
+    U8(&'a [u8]),
+    /// Graded values `-128 ..= 127` in two's complement.
+    I8(&'a [u8]),
+}
+
+impl Input<'_> {
+    /// Value `index` of the flat input; 0 beyond the end.
+    #[inline]
+    pub fn value(&self, index: usize) -> i32 {
+        match *self {
+            Self::Spikes(words) => bits::bit(words, index).into(),
+            Self::Bipolar(words) => 2 * i32::from(bits::bit(words, index)) - 1,
+            Self::U8(bytes) => bytes.get(index).copied().unwrap_or(0).into(),
+            Self::I8(bytes) => i32::from(bytes.get(index).copied().unwrap_or(0) as i8),
+        }
+    }
+}

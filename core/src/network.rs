@@ -1,0 +1,479 @@
+//! The network: a model with its state in memory that the caller supplies.
+
+use core::fmt;
+
+use crate::bits::{self, Bits};
+use crate::decode::{self, Decision, Scores};
+use crate::kernel::{BLOCK, Kernel};
+use crate::lif::{Lif, Membrane, Neuron};
+use crate::model::{Input, InputKind, Layer, Model, static_sums};
+
+/// The caller's memory is too small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryError {
+    /// Words that the model needs.
+    pub expected: usize,
+    /// Words that were given.
+    pub got: usize,
+}
+
+impl fmt::Display for MemoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the network needs {} words of memory, not {}",
+            self.expected, self.got
+        )
+    }
+}
+
+impl core::error::Error for MemoryError {}
+
+/// A model and its state: membranes, spikes of the last step, read-out.
+///
+/// ```
+/// use bitspike_core::model::{Model, Sizes, pack_words};
+/// use bitspike_core::network::Network;
+///
+/// static FILE: [u32; 91] = pack_words(include_bytes!("../tests/models/v1-mixed.bsnn"));
+/// let model = Model::new(&FILE)?;
+/// let mut memory = [0; Sizes::of(&FILE).memory_words()];
+/// let mut network = Network::new(&model, &mut memory)?;
+/// let picture = [200; 36];
+/// let decision = network.run(model.input(&picture)?);
+/// assert!(decision.class < model.classes());
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Network<'a> {
+    model: &'a Model<'a>,
+    kernel: Option<Kernel>,
+    /// Sums of the first layer for a graded input.
+    sums: &'a mut [u32],
+    scores: Scores<'a>,
+    spikes: &'a mut [u32],
+    membranes: &'a mut [u32],
+    step: u32,
+}
+
+impl<'a> Network<'a> {
+    /// A network at rest. It uses the first [`memory_words`](crate::model::Sizes::memory_words)
+    /// of `memory` and nothing else.
+    ///
+    /// # Errors
+    /// [`MemoryError`] where `memory` is too small.
+    pub fn new(model: &'a Model<'a>, memory: &'a mut [u32]) -> Result<Self, MemoryError> {
+        let sizes = model.sizes();
+        let (expected, got) = (sizes.memory_words(), memory.len());
+        let error = MemoryError { expected, got };
+        let sum_words = model
+            .layers()
+            .first()
+            .map_or(0, |first| static_sums(first, model.input_kind()).1);
+        let memory = memory.get_mut(..expected).ok_or(error)?;
+        let (scratch, state) = memory
+            .split_at_mut_checked(sizes.scratch_words)
+            .ok_or(error)?;
+        let (sums, scores) = scratch.split_at_mut_checked(sum_words).ok_or(error)?;
+        let (spikes, membranes) = state.split_at_mut_checked(sizes.spike_words).ok_or(error)?;
+        let mut network = Self {
+            model,
+            kernel: None,
+            sums,
+            scores: Scores::new(scores),
+            spikes,
+            membranes,
+            step: 0,
+        };
+        network.reset();
+        Ok(network)
+    }
+
+    /// Uses one kernel for every layer that it supports, instead of the choice by layer.
+    pub fn force_kernel(&mut self, kernel: Kernel) {
+        self.kernel = Some(kernel);
+    }
+
+    /// Back to rest: membranes, spikes and read-out are 0.
+    pub fn reset(&mut self) {
+        self.spikes.fill(0);
+        self.membranes.fill(0);
+        self.scores.clear();
+        self.step = 0;
+    }
+
+    /// Rests, then reads the same input in each of the model's steps, and decides.
+    ///
+    /// The first layer's sums of a graded input are computed once.
+    pub fn run(&mut self, input: Input<'_>) -> Decision {
+        self.reset();
+        self.load(input);
+        for _ in 0..self.model.steps() {
+            self.advance(input);
+        }
+        self.decision()
+    }
+
+    /// Reads one input and advances all layers by one time step.
+    pub fn step(&mut self, input: Input<'_>) {
+        self.load(input);
+        self.advance(input);
+    }
+
+    /// Steps since the network was at rest.
+    pub fn steps(&self) -> u32 {
+        self.step
+    }
+
+    /// The model.
+    pub fn model(&self) -> &'a Model<'a> {
+        self.model
+    }
+
+    /// Spikes of a layer in the last step, in flat order; empty for a layer that is not there.
+    pub fn spikes(&self, layer: usize) -> Bits<'_> {
+        let words = self.layer(layer).and_then(|layer| {
+            let at = layer.spikes_at as usize;
+            self.spikes.get(at..at + bits::words_for(layer.units()))
+        });
+        Bits::new(words.unwrap_or(&[]), self.units(layer))
+    }
+
+    /// The membranes of a layer after the last step, as packed words: two `i16` a word (the
+    /// first in the low half) or one `i32`.
+    pub fn membrane_words(&self, layer: usize) -> &[u32] {
+        let words = self.layer(layer).and_then(|layer| {
+            let at = layer.membranes_at as usize;
+            self.membranes
+                .get(at..at + layer.spec().membrane.words(layer.units()))
+        });
+        words.unwrap_or(&[])
+    }
+
+    /// Membrane of a neuron after the last step; 0 for a neuron that is not there.
+    pub fn membrane(&self, layer: usize, neuron: usize) -> i32 {
+        let words = self.membrane_words(layer);
+        let value = match self.layer(layer).map(|layer| layer.spec().membrane) {
+            Some(Membrane::I16) => bytemuck::cast_slice::<u32, i16>(words)
+                .get(neuron)
+                .map(|value| i32::from(*value)),
+            _ => bytemuck::cast_slice(words).get(neuron).copied(),
+        };
+        value.unwrap_or(0)
+    }
+
+    /// Neurons of a layer; 0 for a layer that is not there.
+    pub fn units(&self, layer: usize) -> usize {
+        self.layer(layer).map_or(0, Layer::units)
+    }
+
+    /// The decision after the steps so far, by the rule of the model's read-out.
+    pub fn decision(&self) -> Decision {
+        decode::decide(self.model, &self.scores)
+    }
+
+    /// Score of a class after the steps so far: spikes, or the summed membrane times its gain.
+    pub fn score(&self, class: usize) -> i64 {
+        decode::score(self.model, &self.scores, class)
+    }
+
+    /// Softmax of the scores, times the model's logit scale, at the decided class: 0 to 1.
+    ///
+    /// Computed with micromath, and the same bits on every machine.
+    pub fn confidence(&self) -> f32 {
+        decode::confidence(self.model, &self.scores)
+    }
+
+    fn layer(&self, layer: usize) -> Option<&'a Layer> {
+        self.model.layers().get(layer)
+    }
+
+    /// Computes the first layer's sums of a graded input.
+    fn load(&mut self, input: Input<'_>) {
+        let kind = self.model.input_kind();
+        let Some(first) = self.model.layers().first() else {
+            return;
+        };
+        if !kind.is_graded() {
+            return;
+        }
+        let kernel = kernel_for(self.kernel, first, kind);
+        let weights = self.model.weights(first);
+        let (half, _) = static_sums(first, kind);
+        let stored = &mut *self.sums;
+        for_blocks(first, |block, neuron, count| {
+            let mut sums = [0; BLOCK];
+            kernel.sums(
+                first,
+                weights,
+                input,
+                block.position,
+                block.index,
+                &mut sums,
+            );
+            let values = sums.iter().take(count);
+            if half {
+                let stored = bytemuck::cast_slice_mut::<u32, i16>(stored);
+                let stored = stored.get_mut(neuron..).unwrap_or(&mut []);
+                stored
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(to, from)| *to = *from as i16);
+            } else {
+                let stored = bytemuck::cast_slice_mut::<u32, i32>(stored);
+                let stored = stored.get_mut(neuron..).unwrap_or(&mut []);
+                stored
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(to, from)| *to = *from);
+            }
+        });
+    }
+
+    /// One step of every layer.
+    fn advance(&mut self, input: Input<'_>) {
+        let model = self.model;
+        let mut previous = 0;
+        for (index, layer) in model.layers().iter().enumerate() {
+            let at = layer.spikes_at as usize;
+            let (before, spikes) = self.spikes.split_at_mut(at.min(self.spikes.len()));
+            let (source, kind) = if index == 0 {
+                (input, model.input_kind())
+            } else {
+                (
+                    Input::Spikes(before.get(previous..).unwrap_or(&[])),
+                    InputKind::Spikes,
+                )
+            };
+            previous = at;
+            let kernel = kernel_for(self.kernel, layer, kind);
+            let weights = model.weights(layer);
+            let (half, _) = static_sums(layer, kind);
+            let membranes = self.membranes.get_mut(layer.membranes_at as usize..);
+            let mut neurons = Neurons {
+                lif: layer.lif(),
+                narrow: layer.is_narrow(),
+                thresholds: model.thresholds(layer),
+                biases: model.biases(layer),
+                spikes,
+                membranes: membranes.unwrap_or(&mut []),
+            };
+            for_blocks(layer, |block, neuron, count| {
+                let mut sums = [0; BLOCK];
+                if kind.is_graded() {
+                    read_sums(self.sums, half, neuron, &mut sums);
+                } else {
+                    kernel.sums(
+                        layer,
+                        weights,
+                        source,
+                        block.position,
+                        block.index,
+                        &mut sums,
+                    );
+                }
+                neurons.update(neuron, block.index * BLOCK, count, &sums);
+            });
+        }
+        self.step = self.step.saturating_add(1);
+        self.collect();
+    }
+
+    /// Adds the last layer's step to the read-out.
+    fn collect(&mut self) {
+        let Some(index) = self.model.layers().len().checked_sub(1) else {
+            return;
+        };
+        for neuron in 0..self.units(index) {
+            let (membrane, spike) = (self.membrane(index, neuron), self.spikes(index).get(neuron));
+            self.scores
+                .add(self.model, neuron, membrane, spike, self.step);
+        }
+    }
+}
+
+/// The forced kernel where it supports the layer, else the choice by layer.
+fn kernel_for(forced: Option<Kernel>, layer: &Layer, kind: InputKind) -> Kernel {
+    forced
+        .filter(|kernel| kernel.supports(layer, kind))
+        .unwrap_or_else(|| Kernel::choose(layer, kind))
+}
+
+/// A block of outputs: its position in the map and its index among the channels.
+#[derive(Clone, Copy)]
+struct Block {
+    position: usize,
+    index: usize,
+}
+
+/// Calls `visit(block, neuron, count)` for every block of a layer: `count` neurons from the flat
+/// index `neuron` on.
+#[inline(always)]
+fn for_blocks(layer: &Layer, mut visit: impl FnMut(Block, usize, usize)) {
+    let output = layer.output();
+    let channels = usize::from(output.channels);
+    for position in 0..usize::from(output.height) * usize::from(output.width) {
+        for index in 0..channels.div_ceil(BLOCK) {
+            let first = index * BLOCK;
+            let neuron = position * channels + first;
+            visit(
+                Block { position, index },
+                neuron,
+                (channels - first).min(BLOCK),
+            );
+        }
+    }
+}
+
+/// Reads the stored sums of a block.
+fn read_sums(stored: &[u32], half: bool, neuron: usize, sums: &mut [i32; BLOCK]) {
+    if half {
+        let stored = bytemuck::cast_slice::<u32, i16>(stored)
+            .get(neuron..)
+            .unwrap_or(&[]);
+        sums.iter_mut()
+            .zip(stored)
+            .for_each(|(to, from)| *to = i32::from(*from));
+    } else {
+        let stored = bytemuck::cast_slice::<u32, i32>(stored)
+            .get(neuron..)
+            .unwrap_or(&[]);
+        sums.iter_mut()
+            .zip(stored)
+            .for_each(|(to, from)| *to = *from);
+    }
+}
+
+/// The neurons of a layer: parameters and state.
+struct Neurons<'a> {
+    lif: Lif,
+    narrow: bool,
+    thresholds: crate::model::Parameters<'a>,
+    biases: crate::model::Parameters<'a>,
+    spikes: &'a mut [u32],
+    membranes: &'a mut [u32],
+}
+
+impl Neurons<'_> {
+    /// Updates `count` neurons from the flat index `first` on, whose channels start at `channel`.
+    #[inline(always)]
+    fn update(&mut self, first: usize, channel: usize, count: usize, sums: &[i32; BLOCK]) {
+        let spiked = bits::read(self.spikes, first, count);
+        let mut fired = 0;
+        for (k, &sum) in sums.iter().take(count).enumerate() {
+            let neuron = first + k;
+            let before = Neuron {
+                membrane: self.membrane(neuron),
+                spiked: spiked >> k & 1 == 1,
+                sum,
+                threshold: self.thresholds.get(neuron, channel + k),
+                bias: self.biases.get(neuron, channel + k),
+            };
+            let (membrane, spike) = if self.narrow {
+                self.lif.update_narrow(before)
+            } else {
+                self.lif.update(before)
+            };
+            self.set_membrane(neuron, membrane);
+            fired |= u32::from(spike) << k;
+        }
+        bits::write(self.spikes, first, count, fired);
+    }
+
+    #[inline(always)]
+    fn membrane(&self, neuron: usize) -> i32 {
+        match self.lif.membrane {
+            Membrane::I16 => bytemuck::cast_slice::<u32, i16>(self.membranes)
+                .get(neuron)
+                .map_or(0, |value| i32::from(*value)),
+            Membrane::I32 => self.membranes.get(neuron).map_or(0, |value| *value as i32),
+        }
+    }
+
+    #[inline(always)]
+    fn set_membrane(&mut self, neuron: usize, value: i32) {
+        match self.lif.membrane {
+            Membrane::I16 => {
+                let membranes = bytemuck::cast_slice_mut::<u32, i16>(self.membranes);
+                if let Some(membrane) = membranes.get_mut(neuron) {
+                    *membrane = value as i16;
+                }
+            }
+            Membrane::I32 => {
+                if let Some(membrane) = self.membranes.get_mut(neuron) {
+                    *membrane = value as u32;
+                }
+            }
+        }
+    }
+}
+
+/// The first neuron whose state differs between two networks after the same step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Difference {
+    /// Index of the layer.
+    pub layer: usize,
+    /// Time step, from 0.
+    pub step: u32,
+    /// Flat index of the neuron.
+    pub neuron: usize,
+    /// Membrane and spike on the left side.
+    pub left: (i32, bool),
+    /// Membrane and spike on the right side.
+    pub right: (i32, bool),
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            layer,
+            step,
+            neuron,
+            left,
+            right,
+        } = *self;
+        write!(
+            f,
+            "layer {layer}, step {step}, neuron {neuron}: membrane {} and spike {}, \
+             not membrane {} and spike {}",
+            left.0,
+            u8::from(left.1),
+            right.0,
+            u8::from(right.1)
+        )
+    }
+}
+
+impl Network<'_> {
+    /// The first neuron of a layer whose membrane or spike is not the one that `other` gives for
+    /// its flat index; `self` is the left side.
+    pub fn difference(
+        &self,
+        layer: usize,
+        other: impl Fn(usize) -> (i32, bool),
+    ) -> Option<Difference> {
+        let spikes = self.spikes(layer);
+        (0..self.units(layer)).find_map(|neuron| {
+            let left = (self.membrane(layer, neuron), spikes.get(neuron));
+            let right = other(neuron);
+            let step = self.step.saturating_sub(1);
+            (left != right).then_some(Difference {
+                layer,
+                step,
+                neuron,
+                left,
+                right,
+            })
+        })
+    }
+
+    /// The first difference between two networks of the same model after the same step.
+    pub fn first_difference(&self, other: &Network<'_>) -> Option<Difference> {
+        (0..self.model.layers().len()).find_map(|layer| {
+            let spikes = other.spikes(layer);
+            self.difference(layer, |neuron| {
+                (other.membrane(layer, neuron), spikes.get(neuron))
+            })
+        })
+    }
+}

@@ -1,0 +1,353 @@
+//! The model format: a committed file of each version, and what is refused.
+
+use bitspike_core::lif::{Membrane, Reset};
+use bitspike_core::model::{
+    InputKind, LayerParameters, LayerSpec, Metadata, Model, ModelError, NetworkSpec, Operation,
+    Pool, Readout, Sizes, Spread, WeightOrder, write,
+};
+use bitspike_core::network::Network;
+
+const V1_MIXED: &[u8] = include_bytes!("models/v1-mixed.bsnn");
+
+/// Signs that follow from a position, without a pattern that a kernel could hide behind.
+fn sign(position: usize) -> i8 {
+    if (position * 2_654_435_761) >> 7 & 1 == 0 {
+        1
+    } else {
+        -1
+    }
+}
+
+/// A network with one layer of each kind: the source of `models/v1-mixed.bsnn`.
+fn mixed() -> NetworkSpec {
+    let conv = LayerSpec {
+        input_pool: None,
+        operation: Operation::Conv2d {
+            channels: 5,
+            kernel: [3, 3],
+            stride: [1, 1],
+            padding: [1, 1],
+        },
+        pool: Some(Pool {
+            window: [2, 2],
+            stride: [2, 2],
+        }),
+        order: WeightOrder::InputMajor,
+        membrane: Membrane::I16,
+        fraction: -1,
+        beta: 29491,
+        reset: Reset::Subtract,
+        thresholds: Spread::Channel,
+        biases: Some(Spread::Channel),
+    };
+    let hidden = LayerSpec {
+        operation: Operation::Conv2d {
+            channels: 7,
+            kernel: [2, 2],
+            stride: [1, 1],
+            padding: [0, 0],
+        },
+        pool: None,
+        fraction: 4,
+        biases: None,
+        reset: Reset::Zero,
+        ..conv
+    };
+    let output = LayerSpec {
+        operation: Operation::Linear { outputs: 3 },
+        order: WeightOrder::OutputMajor,
+        membrane: Membrane::I32,
+        fraction: 0,
+        beta: 0,
+        reset: Reset::None,
+        thresholds: Spread::Layer,
+        biases: Some(Spread::Neuron),
+        ..hidden
+    };
+    NetworkSpec {
+        input: InputKind::U8,
+        shape: [6, 6, 1],
+        steps: 4,
+        readout: Readout::Membrane,
+        logit_scale: 1e-5,
+        layers: heapless::Vec::from_slice(&[conv, hidden, output]).expect("three layers fit"),
+    }
+}
+
+fn written(spec: &NetworkSpec) -> Vec<u32> {
+    let weights = [9 * 5, 20 * 7, 28 * 3].map(|count| (0..count).map(sign).collect::<Vec<_>>());
+    let layers = [
+        LayerParameters {
+            weights: &weights[0],
+            thresholds: &[400, 300, 500, 350, 450],
+            biases: &[-20, 0, 31, 7, -9],
+        },
+        LayerParameters {
+            weights: &weights[1],
+            thresholds: &[16, 24, 8, 40, 16, 32, 20],
+            biases: &[],
+        },
+        LayerParameters {
+            weights: &weights[2],
+            thresholds: &[4],
+            biases: &[1, -2, 0],
+        },
+    ];
+    let metadata = Metadata {
+        version: Metadata::VERSION,
+        task: "format test",
+        classes: "one\ntwo\nthree",
+        encoding: "direct",
+        provenance: "core/tests/format.rs",
+    };
+    let mut file = vec![0; 1024];
+    let words = write(spec, &layers, &[32767, 1200, 800], &metadata, &mut file)
+        .expect("the model is valid");
+    file.truncate(words);
+    file
+}
+
+fn to_bytes(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+fn to_words(bytes: &[u8]) -> Vec<u32> {
+    bytes
+        .chunks(4)
+        .map(|chunk| {
+            let mut word = [0; 4];
+            word[..chunk.len()].copy_from_slice(chunk);
+            u32::from_le_bytes(word)
+        })
+        .collect()
+}
+
+/// Writing gives the committed file, byte for byte; `BITSPIKE_BLESS=1` overwrites it.
+#[test]
+fn the_committed_file_is_what_is_written() {
+    let bytes = to_bytes(&written(&mixed()));
+    if std::env::var_os("BITSPIKE_BLESS").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models/v1-mixed.bsnn");
+        std::fs::write(path, &bytes).expect("the file can be written");
+        return;
+    }
+    assert_eq!(
+        bytes, V1_MIXED,
+        "a change of the format needs a new version, see docs/"
+    );
+}
+
+/// Old models keep loading, to the same state and decision.
+#[test]
+fn version_1_loads_and_runs() {
+    let words = to_words(V1_MIXED);
+    let model = Model::new(&words).expect("version 1 loads");
+    assert_eq!(
+        model.metadata().expect("metadata is there").classes,
+        "one\ntwo\nthree"
+    );
+    let mut memory = vec![0; Sizes::of(&words).memory_words()];
+    let mut network = Network::new(&model, &mut memory).expect("the memory is as stated");
+    let picture: Vec<u8> = (0..36).map(|i| (i * 7 % 256) as u8).collect();
+    let decision = network.run(model.input(&picture).expect("36 values"));
+    let scores: Vec<i64> = (0..3).map(|class| network.score(class)).collect();
+    assert_eq!((decision.class, scores), (GOLDEN.0, GOLDEN.1.to_vec()));
+}
+
+/// Decision and scores of `version_1_loads_and_runs`, equal to those of an interpreter written
+/// in Python from the numerics page alone (tests/vectors/reference.py).
+const GOLDEN: (usize, [i64; 3]) = (2, [-131_068, -4_800, 3_200]);
+
+#[test]
+fn every_flipped_bit_is_refused() {
+    let intact = to_words(V1_MIXED);
+    assert!(Model::new(&intact).is_ok());
+    for bit in 0..intact.len() * 32 {
+        let mut words = intact.clone();
+        words[bit / 32] ^= 1 << (bit % 32);
+        assert!(Model::new(&words).is_err(), "bit {bit} was not noticed");
+    }
+}
+
+#[test]
+fn every_cut_is_refused_by_name() {
+    let intact = to_words(V1_MIXED);
+    for words in 1..intact.len() {
+        let error = Model::new(&intact[..words]).expect_err("a cut file is refused");
+        assert!(
+            matches!(error, ModelError::Cut { .. }),
+            "{words} words: {error}"
+        );
+    }
+    // No whole word more is missing: the last word lacks bytes.
+    for cut in 1..4 {
+        let words = to_words(&V1_MIXED[..V1_MIXED.len() - cut]);
+        let error = Model::new(&words);
+        assert!(error.is_err() || words == intact, "{cut} bytes");
+    }
+    let mut longer = intact;
+    longer.push(0);
+    assert!(matches!(
+        Model::new(&longer),
+        Err(ModelError::Trailing { .. })
+    ));
+    assert!(matches!(Model::new(&[]), Err(ModelError::Cut { .. })));
+}
+
+/// Refusals behind an intact checksum: the writer is the only way to make them.
+#[test]
+fn wrong_specs_are_refused_by_name() {
+    let refused = |change: fn(&mut NetworkSpec), name: &str| {
+        let mut spec = mixed();
+        change(&mut spec);
+        let layers = [LayerParameters {
+            weights: &[],
+            thresholds: &[],
+            biases: &[],
+        }; 3];
+        let metadata = Metadata {
+            version: Metadata::VERSION,
+            ..Metadata::default()
+        };
+        let mut file = vec![0; 1024];
+        let error = write(&spec, &layers, &[], &metadata, &mut file).expect_err(name);
+        assert!(
+            error.to_string().contains(name),
+            "expected \"{name}\" in: {error}"
+        );
+    };
+    refused(|spec| spec.steps = 0, "0 steps");
+    refused(|spec| spec.steps = 65_537, "65537 steps");
+    refused(|spec| spec.shape = [0, 6, 1], "0 input values");
+    refused(|spec| spec.shape = [256, 256, 1], "65536 input values");
+    refused(|spec| spec.layers.clear(), "0 layers");
+    refused(|spec| spec.layers[1].beta = 32_769, "layer 1: the beta");
+    refused(|spec| spec.layers[0].fraction = 17, "layer 0: the fraction");
+    refused(
+        |spec| spec.layers[0].fraction = -17,
+        "layer 0: the fraction",
+    );
+    refused(
+        |spec| spec.layers[2].reset = Reset::Subtract,
+        "without reset",
+    );
+    refused(
+        |spec| spec.readout = Readout::Population { groups: 2 },
+        "equal groups",
+    );
+    refused(
+        |spec| spec.layers[2].operation = Operation::Linear { outputs: 0 },
+        "layer 2: 0 units",
+    );
+    refused(
+        |spec| {
+            let operation = &mut spec.layers[0].operation;
+            if let Operation::Conv2d { kernel, .. } = operation {
+                *kernel = [9, 9];
+            }
+        },
+        "layer 0: the kernel",
+    );
+    refused(
+        |spec| {
+            spec.layers[0].pool = Some(Pool {
+                window: [7, 7],
+                stride: [1, 1],
+            })
+        },
+        "layer 0: the pooling window",
+    );
+    refused(
+        |spec| {
+            spec.layers[2].pool = Some(Pool {
+                window: [1, 1],
+                stride: [1, 1],
+            })
+        },
+        "layer 2: pooling of a linear layer",
+    );
+    refused(|spec| spec.input = InputKind::Bipolar, "bipolar input");
+}
+
+#[test]
+fn wrong_parameters_are_refused_by_name() {
+    let mut spec = mixed();
+    spec.layers.truncate(1);
+    spec.readout = Readout::Count;
+    let refused = |thresholds: &[i32], biases: &[i32], name: &str| {
+        let weights = [1; 45];
+        let layers = [LayerParameters {
+            weights: &weights,
+            thresholds,
+            biases,
+        }];
+        let metadata = Metadata {
+            version: Metadata::VERSION,
+            ..Metadata::default()
+        };
+        let error = write(&spec, &layers, &[], &metadata, &mut [0; 1024]).expect_err(name);
+        assert!(
+            error.to_string().contains(name),
+            "expected \"{name}\" in: {error}"
+        );
+    };
+    refused(&[1, 1, 0, 1, 1], &[0; 5], "layer 0: threshold 2 is 0");
+    refused(
+        &[1, 1, 1, 1, 40_000],
+        &[0; 5],
+        "layer 0: parameter 4 is 40000",
+    );
+    refused(
+        &[1; 5],
+        &[0, -32_769, 0, 0, 0],
+        "layer 0: parameter 1 is -32769",
+    );
+    refused(&[1; 4], &[0; 5], "layer 0: 4 thresholds, not 5");
+}
+
+#[test]
+fn wrong_inputs_are_refused_by_name() {
+    let words = to_words(V1_MIXED);
+    let model = Model::new(&words).expect("version 1 loads");
+    let error = model.input(&[0; 35]).expect_err("one value is missing");
+    assert!(error.to_string().contains("35 bytes"), "{error}");
+    assert!(model.input_words(&[0; 2]).is_err());
+}
+
+mod arbitrary {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn random_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..4096)) {
+            prop_assert!(Model::new(&to_words(&bytes)).is_err());
+        }
+
+        /// Random content behind a right checksum never panics.
+        #[test]
+        fn random_sections_never_panic(
+            positions in prop::collection::vec((4usize..2000, any::<u32>()), 1..12),
+        ) {
+            let mut words = to_words(V1_MIXED);
+            let end = words.len();
+            for (position, value) in positions {
+                words[4 + (position - 4) % (end - 4)] = value;
+            }
+            words[3] = checksum(&words);
+            if let Ok(model) = Model::new(&words) {
+                let mut memory = vec![0; model.sizes().memory_words()];
+                let mut network = Network::new(&model, &mut memory).expect("as stated");
+                if let Ok(input) = model.input(&vec![90; model.sizes().input_bytes]) {
+                    network.run(input);
+                }
+            }
+        }
+    }
+
+    fn checksum(words: &[u32]) -> u32 {
+        let mut bytes = to_bytes(&words[..3]);
+        bytes.extend(to_bytes(&words[4..]));
+        crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&bytes)
+    }
+}
