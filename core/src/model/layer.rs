@@ -417,7 +417,7 @@ fn check_readout(readout: Readout, last: &Layer) -> Result<(), ModelError> {
             "the membrane read-out needs an output layer without reset"
         }
         Readout::Population { groups }
-            if groups == 0 || last.units() % usize::from(groups) != 0 =>
+            if groups == 0 || !last.units().is_multiple_of(groups.into()) =>
         {
             "the outputs do not divide into equal groups"
         }

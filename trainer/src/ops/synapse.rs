@@ -4,6 +4,7 @@
 //! the gradient of the input is dense: a matrix product, a few samples at a time.
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::{add_all, add_scaled, operand, with_values};
@@ -13,6 +14,9 @@ const SAMPLES_PER_SUM: usize = 32;
 
 /// Values of the unfolded input gradient that are held at a time (8 MiB).
 const UNFOLDED_VALUES: usize = 1 << 21;
+
+/// Outputs whose sums stay in registers.
+const BLOCK: usize = 32;
 
 /// The shape of a layer's synapses: a convolution without padding. A linear layer is a
 /// convolution with a kernel of 1 over a map of one point.
@@ -62,48 +66,18 @@ impl Synapse {
         self.out_height() * self.out_width()
     }
 
-    /// The output positions along one axis whose window covers input position `i`.
-    fn covering(&self, i: usize, out: usize) -> std::ops::Range<usize> {
-        let first = (i + 1).saturating_sub(self.kernel).div_ceil(self.stride);
-        first..(i / self.stride + 1).min(out)
-    }
-
-    /// Calls `f(value, tap, point)` for every nonzero input of a sample and window that reads it.
-    #[inline(always)]
-    fn for_each_event(&self, sample: &[f32], mut f: impl FnMut(f32, usize, usize)) {
-        let (out_height, out_width) = (self.out_height(), self.out_width());
-        for (position, pixel) in sample.chunks_exact(self.channels).enumerate() {
-            let (y, x) = (position / self.width, position % self.width);
-            for (channel, &value) in pixel.iter().enumerate() {
-                if value == 0.0 {
-                    continue;
-                }
-                for oy in self.covering(y, out_height) {
-                    let ky = y - oy * self.stride;
-                    for ox in self.covering(x, out_width) {
-                        let kx = x - ox * self.stride;
-                        let tap = (ky * self.kernel + kx) * self.channels + channel;
-                        f(value, tap, oy * out_width + ox);
-                    }
-                }
-            }
-        }
-    }
-
     fn tap_gradient(&self, input: &[f32], grad: &[f32]) -> Vec<f32> {
-        let (inputs, outputs) = (self.inputs(), self.outputs);
-        let results = self.points() * outputs;
-        let len = self.kernel * self.kernel * self.channels * outputs;
+        let (inputs, results) = (self.inputs(), self.points() * self.outputs);
+        let len = self.kernel * self.kernel * self.channels * self.outputs;
         let parts: Vec<Vec<f32>> = input
             .par_chunks(inputs * SAMPLES_PER_SUM)
             .zip(grad.par_chunks(results * SAMPLES_PER_SUM))
             .map(|(input, grad)| {
                 let mut sum = vec![0.0; len];
+                let mut events = Events::default();
                 for (input, grad) in input.chunks(inputs).zip(grad.chunks(results)) {
-                    self.for_each_event(input, |value, tap, point| {
-                        let grad = &grad[point * outputs..][..outputs];
-                        add_scaled(&mut sum[tap * outputs..][..outputs], value, grad);
-                    });
+                    events.find(self, input);
+                    add_tap_gradient(self, &events, grad, &mut sum);
                 }
                 sum
             })
@@ -126,24 +100,99 @@ impl Synapse {
                 result
                     .par_chunks_mut(self.inputs())
                     .zip(columns.par_chunks(per_sample))
-                    .for_each(|(sample, columns)| self.fold_sample(sample, columns));
+                    .for_each(|(sample, columns)| fold_sample(self, columns, sample));
                 Ok(())
             })?;
         }
         Ok(result)
     }
+}
 
-    /// Adds the unfolded windows of a sample back into its map.
-    fn fold_sample(&self, sample: &mut [f32], columns: &[f32]) {
-        let run = self.kernel * self.channels;
-        let windows = columns.chunks_exact(run * self.kernel);
-        for (point, window) in windows.enumerate() {
-            let (oy, ox) = (point / self.out_width(), point % self.out_width());
-            for (ky, row) in window.chunks_exact(run).enumerate() {
-                let y = oy * self.stride + ky;
-                let start = (y * self.width + ox * self.stride) * self.channels;
-                add_scaled(&mut sample[start..][..run], 1.0, row);
+/// The inputs of a sample that are not zero, by point of the map.
+#[derive(Debug, Default)]
+struct Events {
+    /// Where each point's events start; one more than there are points.
+    starts: Vec<usize>,
+    /// Position in its row of the map (`column * channels + channel`), and value.
+    events: Vec<(usize, f32)>,
+}
+
+impl Events {
+    fn find(&mut self, synapse: &Synapse, sample: &[f32]) {
+        self.starts.clear();
+        self.events.clear();
+        for (point, pixel) in sample.chunks_exact(synapse.channels).enumerate() {
+            self.starts.push(self.events.len());
+            let first = point % synapse.width * synapse.channels;
+            for (channel, value) in pixel.iter().enumerate() {
+                if *value != 0.0 {
+                    self.events.push((first + channel, *value));
+                }
             }
+        }
+        self.starts.push(self.events.len());
+    }
+
+    /// Calls `f(tap, value)` for every event in the window of output point `(oy, ox)`.
+    #[inline(always)]
+    fn in_window(&self, shape: &Synapse, (oy, ox): (usize, usize), mut f: impl FnMut(usize, f32)) {
+        let run = shape.kernel * shape.channels;
+        let left = ox * shape.stride;
+        for ky in 0..shape.kernel {
+            let first = (oy * shape.stride + ky) * shape.width + left;
+            let events = self.starts[first]..self.starts[first + shape.kernel];
+            for (position, value) in &self.events[events] {
+                f(ky * run + position - left * shape.channels, *value);
+            }
+        }
+    }
+}
+
+/// Sums of a sample's events; a block of outputs stays in registers over a window.
+#[multiversion(targets("x86_64+avx2"))]
+fn add_events(shape: &Synapse, events: &Events, taps: &[f32], sums: &mut [f32]) {
+    let (outputs, width) = (shape.outputs, shape.out_width());
+    for (point, sums) in sums.chunks_exact_mut(outputs).enumerate() {
+        let point = (point / width, point % width);
+        let mut blocks = sums.chunks_exact_mut(BLOCK);
+        for (block, sums) in (&mut blocks).enumerate() {
+            let mut sum = [0.0; BLOCK];
+            events.in_window(shape, point, |tap, value| {
+                add_scaled(&mut sum, value, &taps[tap * outputs + block * BLOCK..][..BLOCK]);
+            });
+            sums.copy_from_slice(&sum);
+        }
+        let rest = blocks.into_remainder();
+        if !rest.is_empty() {
+            let (from, n) = (outputs - rest.len(), rest.len());
+            events.in_window(shape, point, |tap, value| {
+                add_scaled(rest, value, &taps[tap * outputs + from..][..n]);
+            });
+        }
+    }
+}
+
+/// Adds a sample's part of the gradient of the taps.
+#[multiversion(targets("x86_64+avx2"))]
+fn add_tap_gradient(shape: &Synapse, events: &Events, grad: &[f32], sum: &mut [f32]) {
+    let (outputs, width) = (shape.outputs, shape.out_width());
+    for (point, grad) in grad.chunks_exact(outputs).enumerate() {
+        events.in_window(shape, (point / width, point % width), |tap, value| {
+            add_scaled(&mut sum[tap * outputs..][..outputs], value, grad);
+        });
+    }
+}
+
+/// Adds the unfolded windows of a sample back into its map.
+#[multiversion(targets("x86_64+avx2"))]
+fn fold_sample(shape: &Synapse, columns: &[f32], sample: &mut [f32]) {
+    let run = shape.kernel * shape.channels;
+    for (point, window) in columns.chunks_exact(run * shape.kernel).enumerate() {
+        let (oy, ox) = (point / shape.out_width(), point % shape.out_width());
+        for (ky, row) in window.chunks_exact(run).enumerate() {
+            let y = oy * shape.stride + ky;
+            let start = (y * shape.width + ox * shape.stride) * shape.channels;
+            add_scaled(&mut sample[start..][..run], 1.0, row);
         }
     }
 }
@@ -170,17 +219,15 @@ impl CustomOp2 for Synapse {
             );
         }
         let samples = input.len() / self.inputs();
-        let (results, outputs) = (self.points() * self.outputs, self.outputs);
+        let results = self.points() * self.outputs;
         let mut sums = vec![0.0; samples * results];
         sums.par_chunks_mut(results)
             .zip(input.par_chunks(self.inputs()))
-            .for_each(|(sums, input)| {
-                self.for_each_event(input, |value, tap, point| {
-                    let taps = &taps[tap * outputs..][..outputs];
-                    add_scaled(&mut sums[point * outputs..][..outputs], value, taps);
-                });
+            .for_each_init(Events::default, |events, (sums, input)| {
+                events.find(self, input);
+                add_events(self, events, taps, sums);
             });
-        let shape = (samples, self.out_height(), self.out_width(), outputs);
+        let shape = (samples, self.out_height(), self.out_width(), self.outputs);
         Ok((CpuStorage::F32(sums), shape.into()))
     }
 
