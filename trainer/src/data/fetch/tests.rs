@@ -4,6 +4,10 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
 use super::*;
 use crate::data::idx::Idx;
 
@@ -91,9 +95,10 @@ fn serve(content: &[u8], asked: &Asked) -> Vec<u8> {
 fn dataset() -> (Dataset, Files) {
     let mut files = Vec::new();
     let mut publish = |name: &'static str, dims: Vec<usize>| {
-        // Hard to compress, so that a half of the file is a good part of it.
-        let noise = (0..dims.iter().product()).map(|i: usize| (i * i * 31 + i / 7 * 57) as u8);
-        let idx = Idx::new(dims, noise.collect()).unwrap();
+        // Noise does not compress: a half of the file is a good part of it.
+        let mut noise = vec![0; dims.iter().product()];
+        ChaCha8Rng::seed_from_u64(1).fill_bytes(&mut noise);
+        let idx = Idx::new(dims, noise).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.gz");
         idx.write(&path).unwrap();
