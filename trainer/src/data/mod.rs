@@ -257,6 +257,44 @@ pub fn load_split(request: &DataRequest<'_>, split: Split) -> Result<Samples> {
     })
 }
 
+/// What [`check`] found.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Checked {
+    /// All training samples.
+    pub train: Samples,
+    /// All test samples.
+    pub test: Samples,
+    /// For each file that is not the published one, its path and both checksums.
+    pub differences: Vec<String>,
+}
+
+/// Reads all files of a data set and compares them with the published ones; the bundled samples,
+/// which are but a part, are only read.
+///
+/// # Errors
+/// As [`load`]; a file with other content than the published one is no error.
+pub fn check(name: &str, dir: Option<&Path>) -> Result<Checked> {
+    let dataset = Dataset::by_name(name)?;
+    let train = load_part(dataset, dir, Part::Train)?;
+    let test = load_part(dataset, dir, Part::Test)?;
+    let mut differences = Vec::new();
+    for (dir, file) in dir
+        .iter()
+        .flat_map(|dir| dataset.files().map(move |file| (dir, file)))
+    {
+        let path = find(dataset, dir, file)?;
+        if let Err(cause) = fetch::check_content(&path, file) {
+            differences.push(format!("{}: {cause}", path.display()));
+        }
+    }
+    Ok(Checked {
+        train,
+        test,
+        differences,
+    })
+}
+
 /// Reads pictures and their labels from two IDX files; the highest label decides the number of
 /// classes.
 ///

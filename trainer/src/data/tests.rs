@@ -266,6 +266,16 @@ fn a_pair_of_files_takes_its_classes_from_the_labels() {
 }
 
 #[test]
+fn a_check_names_each_file_that_is_not_the_published_one() {
+    let dir = standard_folder();
+    let checked = check("mnist", Some(dir.path())).unwrap();
+    assert_eq!((checked.train.len(), checked.test.len()), (50, 20));
+    assert_eq!(checked.differences.len(), 4);
+    assert!(checked.differences[3].contains("t10k-labels-idx1-ubyte.gz: wrong content: SHA-256"));
+    assert!(check("mnist", None).unwrap().differences.is_empty());
+}
+
+#[test]
 fn samples_that_do_not_fit_their_shape_are_refused() {
     assert!(Samples::new([1, 2, 1], 2, vec![0; 4], vec![0, 1]).is_ok());
     assert!(Samples::new([1, 2, 1], 2, vec![0; 3], vec![0, 1]).is_err());
