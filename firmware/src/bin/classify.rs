@@ -1,0 +1,156 @@
+//! Runs the included network on inputs from the host and answers in lines of text.
+//!
+//! The first line is `bitspike classify board=m0 model=CRC32HEX inputs=BYTES state=WORDS protocol=1`,
+//! or `refused: CAUSE` and exit code 1 where the model is damaged. Then the host sends requests of
+//! one byte each, `H` and `D` followed by exactly `inputs` bytes: one a graded value, or
+//! little-endian words of spikes.
+//!
+//! - `H` answers `sample decision=7 steps=4 hash=HEX confidence=HEX instructions=N`: the hash covers
+//!   every spike and membrane after every step, the confidence is an `f32` as bits, and the
+//!   instructions (not clock cycles) are those of one decision without hashing.
+//! - `D` sends `state step=0 layer=0 spikes=HEX membranes=HEX` for every step and layer first, both
+//!   as packed words of eight digits each, then the same line.
+//! - `Q`, or the end of the input, answers `end samples=N stack=BYTES` and ends with 0.
+#![no_std]
+#![no_main]
+
+use core::fmt::{self, Write};
+
+use bitspike_core::hash::StateHash;
+use bitspike_core::model::{Input, InputError, Model};
+use bitspike_core::network::Network;
+use bitspike_firmware::{Board, ThisBoard, entry, model, stack};
+use embedded_hal::digital::OutputPin;
+
+#[entry]
+fn main() -> ! {
+    stack::paint();
+    let mut board = ThisBoard::take();
+    let code = match Model::new(&model::WORDS) {
+        // A line that does not arrive means that the host is gone.
+        Ok(model) => serve(&mut board, &model).unwrap_or(1),
+        Err(cause) => {
+            let _ = writeln!(board, "refused: {cause}");
+            1
+        }
+    };
+    board.exit(code)
+}
+
+/// Answers requests until the last one.
+fn serve<B: Board>(board: &mut B, model: &Model<'_>) -> Result<i32, fmt::Error> {
+    let input = model::INPUT.take();
+    let mut network = match Network::new(model, model::STATE.take()) {
+        Ok(network) => network,
+        Err(cause) => {
+            writeln!(board, "refused: {cause}")?;
+            return Ok(1);
+        }
+    };
+    writeln!(
+        board,
+        "bitspike classify board={} model={:08x} inputs={} state={} protocol=1",
+        B::NAME,
+        model.checksum(),
+        model::SIZES.input_bytes,
+        model::STATE_WORDS
+    )?;
+
+    let mut samples = 0;
+    loop {
+        let mut mode = [b'Q'];
+        if !board.receive(&mut mode) || mode == *b"Q" {
+            break;
+        }
+        let dump = match mode {
+            [b'H'] => false,
+            [b'D'] => true,
+            [other] => {
+                writeln!(board, "failed: no request is called {other:#04x}")?;
+                return Ok(1);
+            }
+        };
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(input);
+        if !board.receive(&mut bytes[..model::SIZES.input_bytes]) {
+            writeln!(board, "failed: the input ended within a sample")?;
+            return Ok(1);
+        }
+        match as_input(model, input) {
+            Ok(input) => answer(board, &mut network, input, dump)?,
+            Err(cause) => {
+                writeln!(board, "failed: {cause}")?;
+                return Ok(1);
+            }
+        }
+        samples += 1;
+    }
+    writeln!(board, "end samples={samples} stack={}", stack::high_water())?;
+    Ok(0)
+}
+
+/// The received words as the kind of input that the model reads.
+fn as_input<'i>(model: &Model<'_>, words: &'i [u32]) -> Result<Input<'i>, InputError> {
+    if model.input_kind().is_graded() {
+        let bytes: &[u8] = bytemuck::cast_slice(words);
+        model.input(&bytes[..model::SIZES.input_bytes])
+    } else {
+        model.input_words(words)
+    }
+}
+
+/// Decides once to count instructions, then step by step to hash and dump.
+fn answer<B: Board>(
+    board: &mut B,
+    network: &mut Network<'_>,
+    input: Input<'_>,
+    dump: bool,
+) -> fmt::Result {
+    // The pins of these boards cannot fail, and a decision does not hang on one.
+    let _ = board.busy().set_high();
+    let before = board.instructions();
+    let decision = network.run(input);
+    let instructions = board.instructions() - before;
+    let _ = board.busy().set_low();
+    let confidence = network.confidence().to_bits();
+
+    let mut hash = StateHash::new();
+    network.reset();
+    for step in 0..network.model().steps() {
+        network.step(input);
+        hash.update(network);
+        if dump {
+            send_state(board, network, step)?;
+        }
+    }
+    if network.decision() != decision {
+        writeln!(
+            board,
+            "failed: the same input gave another decision step by step"
+        )?;
+        return Err(fmt::Error);
+    }
+    writeln!(
+        board,
+        "sample decision={} steps={} hash={:016x} confidence={confidence:08x} instructions={instructions}",
+        decision.class,
+        network.steps(),
+        hash.finish(),
+    )
+}
+
+fn send_state<B: Board>(board: &mut B, network: &Network<'_>, step: u32) -> fmt::Result {
+    for layer in 0..network.model().layers().len() {
+        write!(board, "state step={step} layer={layer} spikes=")?;
+        send_words(board, network.spikes(layer).words())?;
+        write!(board, " membranes=")?;
+        send_words(board, network.membrane_words(layer))?;
+        writeln!(board)?;
+    }
+    Ok(())
+}
+
+fn send_words<B: Board>(board: &mut B, words: &[u32]) -> fmt::Result {
+    words
+        .iter()
+        .try_for_each(|word| write!(board, "{word:08x}"))
+}

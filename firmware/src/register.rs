@@ -1,0 +1,31 @@
+//! Device registers.
+
+use core::ptr::{read_volatile, without_provenance_mut, write_volatile};
+
+/// A register of a device, `u8` or `u32` wide.
+#[derive(Debug)]
+pub(crate) struct Register<T>(*mut T);
+
+impl<T: Copy> Register<T> {
+    /// The register at an address.
+    ///
+    /// # Safety
+    /// On the machine that runs this, `address` must be that of a device register of this width
+    /// which may be read and written at any time without an effect on memory.
+    pub(crate) const unsafe fn at(address: usize) -> Self {
+        Self(without_provenance_mut(address))
+    }
+
+    /// Reads it.
+    pub(crate) fn read(&self) -> T {
+        // SAFETY: by the contract of `at` the address is a readable, aligned device register.
+        unsafe { read_volatile(self.0) }
+    }
+
+    /// Writes it.
+    pub(crate) fn write(&mut self, value: T) {
+        // SAFETY: by the contract of `at` the address is an aligned device register, and writing
+        // it touches no memory.
+        unsafe { write_volatile(self.0, value) }
+    }
+}

@@ -1,0 +1,95 @@
+//! On the device: the included model loads, and every damaged copy of it is refused.
+//!
+//! `cargo xtask firmware m0 --bin refuse --run` runs it on one machine.
+#![no_std]
+#![no_main]
+
+use core::fmt::{self, Write};
+
+use bitspike_core::model::Model;
+use bitspike_firmware::{Board, ThisBoard, entry, model};
+use static_cell::ConstStaticCell;
+
+/// Words of the included model.
+const WORDS: usize = model::WORDS.len();
+/// Rounds of pseudo-random words.
+const ROUNDS: usize = 256;
+
+/// The copy that is damaged.
+static COPY: ConstStaticCell<[u32; WORDS]> = ConstStaticCell::new([0; WORDS]);
+
+#[entry]
+fn main() -> ! {
+    let mut board = ThisBoard::take();
+    // A line that does not arrive means that the host is gone.
+    let passed = check(&mut board).unwrap_or(false);
+    let _ = writeln!(board, "{}", if passed { "passed" } else { "FAILED" });
+    board.exit(if passed { 0 } else { 1 })
+}
+
+fn check<B: Board>(board: &mut B) -> Result<bool, fmt::Error> {
+    let processor = board.processor();
+    writeln!(
+        board,
+        "refuse board={} processor={:#010x}",
+        B::NAME,
+        processor.register
+    )?;
+    if !processor.expected {
+        writeln!(board, "this is not the processor of board {}", B::NAME)?;
+        return Ok(false);
+    }
+    if let Err(cause) = Model::new(&model::WORDS) {
+        writeln!(board, "the undamaged model is refused: {cause}")?;
+        return Ok(false);
+    }
+
+    let copy = COPY.take();
+    copy.copy_from_slice(&model::WORDS);
+    for bit in 0..32 * WORDS {
+        copy[bit / 32] ^= 1 << (bit % 32);
+        if Model::new(copy).is_ok() {
+            writeln!(
+                board,
+                "accepted with bit {} of word {} flipped",
+                bit % 32,
+                bit / 32
+            )?;
+            return Ok(false);
+        }
+        copy[bit / 32] ^= 1 << (bit % 32);
+    }
+    writeln!(board, "refused bits={}", 32 * WORDS)?;
+
+    for length in 0..WORDS {
+        if Model::new(&copy[..length]).is_ok() {
+            writeln!(board, "accepted when cut to {length} words")?;
+            return Ok(false);
+        }
+    }
+    writeln!(board, "refused lengths={WORDS}")?;
+
+    let mut random = 1;
+    for round in 0..ROUNDS {
+        copy.fill_with(|| draw(&mut random));
+        // Half of the rounds get past the first checks.
+        if round % 2 == 1 {
+            let start = WORDS.min(3);
+            copy[..start].copy_from_slice(&model::WORDS[..start]);
+        }
+        if Model::new(copy).is_ok() {
+            writeln!(board, "accepted random words of round {round}")?;
+            return Ok(false);
+        }
+    }
+    writeln!(board, "refused random={ROUNDS}")?;
+    Ok(true)
+}
+
+/// xorshift32 with the shifts of the numerics page.
+fn draw(state: &mut u32) -> u32 {
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    *state
+}
