@@ -11,6 +11,7 @@ pub mod files;
 pub mod net;
 pub mod ops;
 pub mod optim;
+pub mod plot;
 pub mod run;
 mod seed;
 pub mod train;
