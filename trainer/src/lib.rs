@@ -7,7 +7,11 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod error;
+pub mod evaluate;
 pub mod files;
+pub mod finish;
+pub mod fold;
+pub mod model_file;
 pub mod net;
 pub mod ops;
 pub mod optim;
@@ -16,5 +20,6 @@ pub mod run;
 mod seed;
 pub mod train;
 pub mod trained;
+pub mod verify;
 
 pub use error::{Error, Result};

@@ -99,9 +99,23 @@ impl Kernel {
     }
 }
 
-/// Calls `visit(input, tap, count)` for every run of consecutive inputs that one output position
-/// reads: `count` inputs from flat index `input` on meet the taps from `tap` on. Padding and
-/// inputs outside are left out. Rows of the kernel are visited for each position of the pooling
+/// Synaptic operations of a layer that reads `input`: nonzero inputs times the weights that each
+/// meets, padding excluded. A pooled input counts once where its pooled value is not 0.
+pub fn synaptic_operations(layer: &Layer, input: Input<'_>) -> u64 {
+    let output = layer.output();
+    let positions = usize::from(output.height) * usize::from(output.width);
+    let mut active = 0;
+    for position in 0..positions {
+        visit_runs(layer, position, |at, _, count| {
+            active += reference::nonzero(layer, input, at, count);
+        });
+    }
+    active * u64::from(output.channels)
+}
+
+/// Calls `visit(input, tap, count)` for every run of consecutive values of the layer's map that
+/// one output position reads: `count` values from flat index `input` on meet the taps from `tap` on. Padding and
+/// values outside are left out. Rows of the kernel are visited for each position of the pooling
 /// window in turn.
 #[inline(always)]
 fn visit_runs(layer: &Layer, position: usize, mut visit: impl FnMut(usize, usize, usize)) {

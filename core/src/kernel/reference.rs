@@ -66,6 +66,22 @@ fn synaptic_sum(
     sum
 }
 
+/// How many of `count` values of the layer's map, from flat index `at` on, are not 0.
+pub(super) fn nonzero(layer: &Layer, input: Input<'_>, at: usize, count: usize) -> u64 {
+    if let (Input::Spikes(words), None) = (input, layer.spec().input_pool) {
+        let words = (0..count).step_by(32).map(|offset| {
+            u64::from(bits::read(words, at + offset, (count - offset).min(32)).count_ones())
+        });
+        return words.sum();
+    }
+    let (width, channels) = (usize::from(layer.map().width), usize::from(layer.map().channels));
+    let value = |index: usize| {
+        let pixel = index / channels;
+        map_value(layer, input, pixel / width, pixel % width, index % channels)
+    };
+    (at..at + count).filter(|&index| value(index) != 0).count() as u64
+}
+
 /// Value of the layer's map at row `y`, column `x`, channel `c`: the input, pooled where the
 /// layer pools it; 0 outside.
 fn map_value(layer: &Layer, input: Input<'_>, y: usize, x: usize, c: usize) -> i32 {

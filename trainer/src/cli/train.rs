@@ -13,9 +13,10 @@ use serde_json::json;
 use crate::config::Config;
 use crate::data::{self, DataRequest};
 use crate::files::write_atomically;
+use crate::finish::{PICTURE_FILE, finish};
 use crate::run::RunDir;
 use crate::train::{EpochMetrics, Observer, Outcome, Progress, Trainer};
-use crate::{Error, Result};
+use crate::{Error, Result, model_file};
 
 const EXAMPLES: &str = "Examples:
   bitspike train mnist                          the small set that comes with bitspike
@@ -138,13 +139,35 @@ impl Plan {
                 command_to_resume()
             )));
         }
+        let report = finish(
+            run.path(),
+            config,
+            &trainer.network().trained()?,
+            &splits,
+            &trainer.progress().history,
+        )?;
         let last = run.metrics()?.pop();
-        let accuracy = last.map_or(0.0, |metrics| metrics.validation_accuracy);
+        let float = last.map_or(0.0, |metrics| metrics.validation_accuracy);
         println!(
-            "validation accuracy of the float network: {:.2} %",
-            100.0 * accuracy
+            "test accuracy of the integer network: {:.2} % ({} of {})",
+            100.0 * report.integer.accuracy,
+            report.integer.correct,
+            report.integer.samples
         );
-        Ok(accuracy)
+        println!(
+            "validation accuracy: {:.2} % integer, {:.2} % float",
+            100.0 * report.integer_validation_accuracy,
+            100.0 * float
+        );
+        println!(
+            "{}: {} bytes, {} of them weights; {} bytes of memory",
+            run.path().join(model_file::NAME).display(),
+            report.model_bytes,
+            report.weight_bytes,
+            report.memory_bytes
+        );
+        println!("{}", run.path().join(PICTURE_FILE).display());
+        Ok(report.integer.accuracy)
     }
 
     /// Trains with consecutive seeds and summarises the runs.

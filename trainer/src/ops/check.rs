@@ -1,1 +1,343 @@
-//! Checks of the operations against the plain unrolled graph.
+//! Checks of the operations against the plain unrolled graph, and of gradients that are smooth
+//! against finite differences.
+
+use candle_core::{D, Device, Result, Tensor, Var};
+use rand::RngExt;
+
+use super::lif::Lif;
+use super::norm::{BatchNorm, Statistics};
+use super::sign::Binarise;
+use super::synapse::Synapse;
+use crate::seed::{Purpose, stream};
+
+/// Uniform values, the same for the same seed.
+fn random(seed: u64, low: f32, high: f32, shape: &[usize]) -> Result<Tensor> {
+    let mut random = stream(seed, Purpose::Weights, [0, 0]);
+    let count = shape.iter().product::<usize>();
+    let values: Vec<f32> = (0..count).map(|_| random.random_range(low..high)).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu)
+}
+
+/// Spikes with the given rate.
+fn random_spikes(seed: u64, rate: f64, shape: &[usize]) -> Result<Tensor> {
+    random(seed, 0.0, 1.0, shape)?
+        .lt(rate)?
+        .to_dtype(candle_core::DType::F32)
+}
+
+fn assert_close(name: &str, ours: &Tensor, plain: &Tensor, tolerance: f32) -> Result<()> {
+    assert_eq!(ours.dims(), plain.dims(), "{name}");
+    let difference = (ours - plain)?
+        .abs()?
+        .flatten_all()?
+        .max(0)?
+        .to_scalar::<f32>()?;
+    assert!(difference <= tolerance, "{name} differs by {difference}");
+    Ok(())
+}
+
+/// A weighted sum, so that every element has its own gradient.
+fn weighted(x: &Tensor, seed: u64) -> Result<Tensor> {
+    (x * random(seed, -1.0, 1.0, x.dims())?)?.sum_all()
+}
+
+/// The same sums by gathering every window, then a matrix product.
+fn plain_convolution(shape: &Synapse, input: &Tensor, taps: &Tensor) -> Result<Tensor> {
+    let (rows, columns) = (shape.out_height(), shape.out_width());
+    let (k, run) = (shape.kernel, shape.kernel * shape.channels);
+    let mut indices = Vec::new();
+    for (oy, ox) in (0..rows * columns).map(|point| (point / columns, point % columns)) {
+        for ky in 0..k {
+            let first = (oy * shape.stride + ky) * shape.width + ox * shape.stride;
+            indices.extend((0..run).map(|i| (first * shape.channels + i) as u32));
+        }
+    }
+    let samples = input.dim(0)?;
+    let indices = Tensor::new(indices, &Device::Cpu)?;
+    let windows = input.flatten_from(1)?.index_select(&indices, 1)?;
+    let windows = windows.reshape((samples * rows * columns, k * run))?;
+    windows
+        .matmul(taps)?
+        .reshape((samples, rows, columns, shape.outputs))
+}
+
+fn check_synapse(shape: Synapse, samples: usize) -> Result<()> {
+    let dims = [samples, shape.height, shape.width, shape.channels];
+    let graded = random(1, -1.0, 1.0, &dims)?;
+    let input = Var::from_tensor(&(graded * random_spikes(2, 0.3, &dims)?)?)?;
+    let side = shape.kernel * shape.kernel * shape.channels;
+    let taps = Var::from_tensor(&random(3, -1.0, 1.0, &[side, shape.outputs])?)?;
+    let ours = shape.sums(&input, &taps)?;
+    let plain = plain_convolution(&shape, &input, &taps)?;
+    assert_close("sums", &ours, &plain, 1e-4)?;
+    let (ours, plain) = (
+        weighted(&ours, 4)?.backward()?,
+        weighted(&plain, 4)?.backward()?,
+    );
+    for (name, variable) in [("input", &input), ("taps", &taps)] {
+        let (Some(ours), Some(plain)) = (ours.get(variable), plain.get(variable)) else {
+            panic!("no gradient of the {name}");
+        };
+        assert_close(name, ours, plain, 1e-3)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn synapse_is_a_convolution() -> Result<()> {
+    let input_gradient = true;
+    for (height, width, channels, kernel, stride, outputs) in [
+        (8, 7, 3, 3, 1, 5),
+        (9, 8, 2, 4, 2, 32),
+        (6, 6, 1, 6, 2, 70),
+        (5, 9, 4, 2, 3, 33),
+    ] {
+        let shape = Synapse {
+            height,
+            width,
+            channels,
+            kernel,
+            stride,
+            outputs,
+            input_gradient,
+        };
+        check_synapse(shape, 35)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn synapse_of_one_point_is_linear() -> Result<()> {
+    let (height, width, kernel, stride, input_gradient) = (1, 1, 1, 1, true);
+    let shape = Synapse {
+        height,
+        width,
+        channels: 40,
+        kernel,
+        stride,
+        outputs: 10,
+        input_gradient,
+    };
+    check_synapse(shape, 70)
+}
+
+#[test]
+fn binarised_taps_are_the_pooled_convolution() -> Result<()> {
+    let (samples, outputs, kernel, channels) = (3, 4, 3, 2);
+    for pool in [1, 2, 3] {
+        let side = kernel + pool - 1;
+        let map = side + 2 * pool;
+        let input = random(1, -1.0, 1.0, &[samples, map, map, channels])?;
+        let latent =
+            Var::from_tensor(&random(2, -1.5, 1.5, &[outputs, kernel, kernel, channels])?)?;
+        let taps = Binarise {
+            outputs,
+            kernel,
+            channels,
+            pool,
+        }
+        .taps(&latent)?;
+        let shape = Synapse {
+            height: map,
+            width: map,
+            channels,
+            kernel: side,
+            stride: pool,
+            outputs,
+            input_gradient: false,
+        };
+        let ours = shape.sums(&input, &taps)?;
+
+        // sign(w) as a constant, plus w - w: a gradient of 1 inside [-1, 1] and none outside.
+        let inside = latent.abs()?.le(1.0)?.to_dtype(candle_core::DType::F32)?;
+        let sign = ((latent.ge(0.0)?.to_dtype(candle_core::DType::F32)? * 2.0)? - 1.0)?;
+        let through = (latent.as_tensor() * inside)?;
+        let binary = ((sign - through.detach())? + through)?;
+        let plain = input
+            .permute((0, 3, 1, 2))?
+            .contiguous()?
+            .conv2d(&binary.permute((0, 3, 1, 2))?.contiguous()?, 0, 1, 1, 1)?
+            .avg_pool2d(pool)?
+            .permute((0, 2, 3, 1))?
+            .contiguous()?;
+        assert_close("sums", &ours, &plain, 1e-4)?;
+        let ours = weighted(&ours, 3)?.backward()?;
+        let plain = weighted(&plain, 3)?.backward()?;
+        let (Some(ours), Some(plain)) = (ours.get(&latent), plain.get(&latent)) else {
+            panic!("no gradient of the latent weights");
+        };
+        assert_close("latent", ours, plain, 1e-3)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_sign_of_zero_is_plus_one() -> Result<()> {
+    let latent = Tensor::new(&[[[[0f32, -0.0, -1e-9]]]], &Device::Cpu)?;
+    let binarise = Binarise {
+        outputs: 1,
+        kernel: 1,
+        channels: 3,
+        pool: 1,
+    };
+    assert_eq!(
+        binarise.taps(&latent)?.flatten_all()?.to_vec1::<f32>()?,
+        [1.0, 1.0, -1.0]
+    );
+    Ok(())
+}
+
+/// Spikes by the unrolled graph, with the surrogate as the gradient of a term that is zero.
+fn plain_lif(lif: &Lif, current: &Tensor) -> Result<Tensor> {
+    let given = if lif.constant { 1 } else { lif.steps };
+    let (rows, neurons) = current.dims2()?;
+    let current = current.reshape((rows / given, given, neurons))?;
+    let mut spikes: Vec<Tensor> = Vec::new();
+    let mut membrane: Option<Tensor> = None;
+    for t in 0..lif.steps {
+        let x = current.narrow(1, if lif.constant { 0 } else { t }, 1)?;
+        let u = match (&membrane, spikes.last()) {
+            (Some(u), Some(s)) => {
+                let reset = (s.detach() * f64::from(lif.threshold))?;
+                (((u * f64::from(lif.beta))? + x)? - reset)?
+            }
+            _ => x,
+        };
+        let threshold = f64::from(lif.threshold);
+        let fired = u.gt(threshold)?.to_dtype(candle_core::DType::F32)?;
+        let distance = ((u.detach() / threshold)? - 1.0)?.abs()?;
+        let d = ((distance * f64::from(lif.slope))? + 1.0)?;
+        let surrogate = (d.sqr()?.recip()? / threshold)?;
+        let zero = ((&u - u.detach())? * surrogate)?;
+        spikes.push((fired + zero)?);
+        membrane = Some(u);
+    }
+    Tensor::cat(&spikes, 1)?.reshape((rows / given * lif.steps, neurons))
+}
+
+#[test]
+fn lif_is_the_unrolled_graph() -> Result<()> {
+    for (steps, constant, neurons) in [
+        (1, false, 3),
+        (5, false, 300),
+        (5, true, 300),
+        (100, false, 7),
+        (4, true, 512),
+    ] {
+        let lif = Lif {
+            steps,
+            beta: 0.9,
+            threshold: 1.3,
+            slope: 2.0,
+            constant,
+        };
+        let rows = 3 * if constant { 1 } else { steps };
+        let current = Var::from_tensor(&random(1, -1.0, 2.0, &[rows, neurons])?)?;
+        let (ours, plain) = (lif.spikes(&current)?, plain_lif(&lif, &current)?);
+        let rate = ours.mean_all()?.to_scalar::<f32>()?;
+        assert!(rate > 0.05 && rate < 0.9, "a rate of {rate} tests little");
+        assert_close("spikes", &ours, &plain, 1e-6)?;
+        let (ours, plain) = (
+            weighted(&ours, 2)?.backward()?,
+            weighted(&plain, 2)?.backward()?,
+        );
+        let (Some(ours), Some(plain)) = (ours.get(&current), plain.get(&current)) else {
+            panic!("no gradient of the current");
+        };
+        assert_close("current", ours, plain, 1e-5)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_membrane_at_the_threshold_does_not_fire() -> Result<()> {
+    let lif = Lif {
+        steps: 1,
+        beta: 0.9,
+        threshold: 1.0,
+        slope: 2.0,
+        constant: false,
+    };
+    let spikes = lif.spikes(&Tensor::new(&[[1.0f32, 1.000_001]], &Device::Cpu)?)?;
+    assert_eq!(spikes.to_vec2::<f32>()?, [[0.0, 1.0]]);
+    Ok(())
+}
+
+#[test]
+fn batch_norm_is_the_plain_graph() -> Result<()> {
+    let (rows, channels, epsilon) = (1500, 9, 1e-5);
+    let x = Var::from_tensor(&random(1, -3.0, 5.0, &[rows, channels])?)?;
+    let gain = Var::from_tensor(&random(2, -1.0, 2.0, &[channels])?)?;
+    let shift = Var::from_tensor(&random(3, -1.0, 1.0, &[channels])?)?;
+    let plain = |mean: &Tensor, variance: &Tensor| -> Result<Tensor> {
+        let normal = x
+            .broadcast_sub(mean)?
+            .broadcast_div(&(variance + epsilon)?.sqrt()?)?;
+        normal.broadcast_mul(&gain)?.broadcast_add(&shift)
+    };
+    let statistics = Statistics::of(&x)?;
+    let mean = x.mean_keepdim(0)?;
+    let variance = x.broadcast_sub(&mean)?.sqr()?.mean_keepdim(D::Minus2)?;
+    let as_tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu)?.reshape((1, channels));
+    assert_close("mean", &as_tensor(&statistics.mean)?, &mean, 1e-4)?;
+    assert_close(
+        "variance",
+        &as_tensor(&statistics.variance)?,
+        &variance,
+        1e-3,
+    )?;
+    for (of_batch, plain) in [
+        (true, plain(&mean, &variance)?),
+        (false, plain(&mean.detach(), &variance.detach())?),
+    ] {
+        let norm = BatchNorm::new(&statistics, epsilon as f32, of_batch);
+        let ours = norm.normalise(&x, &gain, &shift)?;
+        assert_close("result", &ours, &plain, 1e-4)?;
+        let (ours, plain) = (
+            weighted(&ours, 4)?.backward()?,
+            weighted(&plain, 4)?.backward()?,
+        );
+        for (name, variable, tolerance) in [
+            ("x", &x, 1e-4),
+            ("gain", &gain, 2e-3),
+            ("shift", &shift, 2e-3),
+        ] {
+            let (Some(ours), Some(plain)) = (ours.get(variable), plain.get(variable)) else {
+                panic!("no gradient of the {name}");
+            };
+            assert_close(name, ours, plain, tolerance)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn batch_norm_gradients_are_finite_differences() -> Result<()> {
+    let (rows, channels, step) = (6, 2, 1e-2f32);
+    let x = random(5, -1.0, 1.0, &[rows, channels])?;
+    let gain = Tensor::new(&[1.5f32, -0.7], &Device::Cpu)?;
+    let shift = Tensor::new(&[0.1f32, 0.2], &Device::Cpu)?;
+    let loss = |x: &Tensor| -> Result<Tensor> {
+        let norm = BatchNorm::new(&Statistics::of(x)?, 1e-5, true);
+        weighted(&norm.normalise(x, &gain, &shift)?, 6)
+    };
+    let variable = Var::from_tensor(&x)?;
+    let grads = loss(&variable)?.backward()?;
+    let Some(grad) = grads.get(&variable) else {
+        panic!("no gradient")
+    };
+    let grad = grad.flatten_all()?.to_vec1::<f32>()?;
+    for (index, grad) in grad.iter().enumerate() {
+        let moved = |by: f32| -> Result<f32> {
+            let mut values = x.flatten_all()?.to_vec1::<f32>()?;
+            values[index] += by;
+            loss(&Tensor::from_vec(values, x.shape(), &Device::Cpu)?)?.to_scalar::<f32>()
+        };
+        let difference = (moved(step)? - moved(-step)?) / (2.0 * step);
+        assert!(
+            (difference - grad).abs() < 5e-3,
+            "{index}: {difference} {grad}"
+        );
+    }
+    Ok(())
+}

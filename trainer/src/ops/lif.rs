@@ -1,6 +1,7 @@
 //! Leaky integrate-and-fire neurons over all time steps, as one operation.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::{operand, with_values};
@@ -53,69 +54,73 @@ impl Lif {
         let t = if self.constant { 0 } else { t };
         &sample[t * neurons + from..][..n]
     }
+}
 
-    fn forward_sample(&self, current: &[f32], spikes: &mut [f32], membrane: &mut Vec<f32>) {
-        let neurons = spikes.len() / self.steps;
-        membrane.clear();
-        membrane.resize(neurons, 0.0);
-        for t in 0..self.steps {
-            let current = self.current(current, t, 0, neurons);
-            let (before, now) = spikes.split_at_mut(t * neurons);
-            let inputs = current.iter().zip(membrane.iter_mut()).zip(now);
-            if t == 0 {
-                for ((x, u), s) in inputs {
-                    *u = *x;
-                    *s = f32::from(*u > self.threshold);
-                }
-            } else {
-                let before = &before[(t - 1) * neurons..];
-                for (((x, u), s), before) in inputs.zip(before) {
-                    *u = self.beta * *u + x - before * self.threshold;
-                    *s = f32::from(*u > self.threshold);
-                }
+/// Spikes of a sample; `membrane` is scratch.
+#[multiversion(targets("x86_64+avx2"))]
+fn fire(lif: &Lif, current: &[f32], spikes: &mut [f32], membrane: &mut Vec<f32>) {
+    let neurons = spikes.len() / lif.steps;
+    membrane.clear();
+    membrane.resize(neurons, 0.0);
+    for t in 0..lif.steps {
+        let current = lif.current(current, t, 0, neurons);
+        let (before, now) = spikes.split_at_mut(t * neurons);
+        let inputs = current.iter().zip(membrane.iter_mut()).zip(now);
+        if t == 0 {
+            for ((x, u), s) in inputs {
+                *u = *x;
+                *s = f32::from(*u > lif.threshold);
+            }
+        } else {
+            let before = &before[(t - 1) * neurons..];
+            for (((x, u), s), before) in inputs.zip(before) {
+                *u = lif.beta * *u + x - before * lif.threshold;
+                *s = f32::from(*u > lif.threshold);
             }
         }
     }
+}
 
-    /// Gradient of a sample's current for neurons `from..from + n`; `membrane` is scratch.
-    fn backward_neurons(
-        &self,
-        (current, spikes, grad): (&[f32], &[f32], &[f32]),
-        result: &mut [f32],
-        (from, n): (usize, usize),
-        membrane: &mut [f32],
-    ) {
-        let neurons = spikes.len() / self.steps;
-        for t in 0..self.steps {
-            let current = self.current(current, t, from, n);
-            if t == 0 {
-                membrane[..n].copy_from_slice(current);
-                continue;
-            }
-            let (before, now) = membrane.split_at_mut(t * n);
-            let before = &before[(t - 1) * n..];
-            let spikes = &spikes[(t - 1) * neurons + from..][..n];
-            let sources = current.iter().zip(before).zip(spikes);
-            for (u, ((x, before), spike)) in now[..n].iter_mut().zip(sources) {
-                *u = self.beta * before + x - spike * self.threshold;
-            }
+/// Gradient of a sample's current for neurons `from..from + n`; `membrane` is scratch.
+#[multiversion(targets("x86_64+avx2"))]
+fn run_back(
+    lif: &Lif,
+    (current, spikes, grad): (&[f32], &[f32], &[f32]),
+    result: &mut [f32],
+    from: usize,
+    n: usize,
+    membrane: &mut [f32],
+) {
+    let neurons = spikes.len() / lif.steps;
+    for t in 0..lif.steps {
+        let current = lif.current(current, t, from, n);
+        if t == 0 {
+            membrane[..n].copy_from_slice(current);
+            continue;
         }
-        let mut carried = [0.0; NEURONS_AT_ONCE];
-        let inverse = 1.0 / self.threshold;
-        for t in (0..self.steps).rev() {
-            let grad = &grad[t * neurons + from..][..n];
-            let membrane = &membrane[t * n..][..n];
-            for ((carried, grad), u) in carried.iter_mut().zip(grad).zip(membrane) {
-                let d = 1.0 + self.slope * (u * inverse - 1.0).abs();
-                *carried = grad * (inverse / (d * d)) + self.beta * *carried;
+        let (before, now) = membrane.split_at_mut(t * n);
+        let before = &before[(t - 1) * n..];
+        let spikes = &spikes[(t - 1) * neurons + from..][..n];
+        let sources = current.iter().zip(before).zip(spikes);
+        for (u, ((x, before), spike)) in now[..n].iter_mut().zip(sources) {
+            *u = lif.beta * before + x - spike * lif.threshold;
+        }
+    }
+    let mut carried = [0.0; NEURONS_AT_ONCE];
+    let inverse = 1.0 / lif.threshold;
+    for t in (0..lif.steps).rev() {
+        let grad = &grad[t * neurons + from..][..n];
+        let membrane = &membrane[t * n..][..n];
+        for ((carried, grad), u) in carried.iter_mut().zip(grad).zip(membrane) {
+            let d = 1.0 + lif.slope * (u * inverse - 1.0).abs();
+            *carried = grad * (inverse / (d * d)) + lif.beta * *carried;
+        }
+        if lif.constant {
+            for (result, carried) in result[from..][..n].iter_mut().zip(&carried) {
+                *result += carried;
             }
-            if self.constant {
-                for (result, carried) in result[from..][..n].iter_mut().zip(&carried) {
-                    *result += carried;
-                }
-            } else {
-                result[t * neurons + from..][..n].copy_from_slice(&carried[..n]);
-            }
+        } else {
+            result[t * neurons + from..][..n].copy_from_slice(&carried[..n]);
         }
     }
 }
@@ -139,7 +144,7 @@ impl CustomOp1 for Lif {
             .par_chunks_mut(self.steps * neurons)
             .zip(current.par_chunks(self.given() * neurons))
             .for_each_init(Vec::new, |membrane, (spikes, current)| {
-                self.forward_sample(current, spikes, membrane);
+                fire(self, current, spikes, membrane);
             });
         Ok((CpuStorage::F32(spikes), dims.into()))
     }
@@ -158,10 +163,10 @@ impl CustomOp1 for Lif {
                     result.par_chunks_mut(given).zip(sources).for_each_init(
                         || vec![0.0; self.steps * NEURONS_AT_ONCE],
                         |membrane, (result, ((current, spikes), grad))| {
+                            let recorded = (current, spikes, grad);
                             for from in (0..neurons).step_by(NEURONS_AT_ONCE) {
                                 let n = NEURONS_AT_ONCE.min(neurons - from);
-                                let sources = (current, spikes, grad);
-                                self.backward_neurons(sources, result, (from, n), membrane);
+                                run_back(self, recorded, result, from, n, membrane);
                             }
                         },
                     );

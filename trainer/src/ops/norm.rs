@@ -1,6 +1,7 @@
 //! Batch norm of currents, one channel an output.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::{add_all, operand, with_values};
@@ -27,19 +28,15 @@ impl Statistics {
     pub fn of(x: &Tensor) -> Result<Self> {
         let channels = x.dim(candle_core::D::Minus1)?;
         let rows = x.elem_count() / channels;
+        let scale = 1.0 / rows as f32;
         with_values(x, |x| {
-            let scale = 1.0 / rows as f32;
-            let mut mean = sum_rows(x, channels, |sum, row| {
-                for (sum, x) in sum.iter_mut().zip(row) {
-                    *sum += x;
-                }
-            });
+            let pieces = || x.par_chunks(channels * ROWS_PER_SUM);
+            let zeros = vec![0.0; channels];
+            let parts = pieces().map(|piece| deviations(piece, &zeros).0).collect();
+            let mut mean = add_all(parts, channels);
             mean.iter_mut().for_each(|mean| *mean *= scale);
-            let mut variance = sum_rows(x, channels, |sum, row| {
-                for ((sum, x), mean) in sum.iter_mut().zip(row).zip(&mean) {
-                    *sum += (x - mean) * (x - mean);
-                }
-            });
+            let parts = pieces().map(|piece| deviations(piece, &mean).1).collect();
+            let mut variance = add_all(parts, channels);
             variance.iter_mut().for_each(|variance| *variance *= scale);
             Ok(Self {
                 mean,
@@ -50,19 +47,71 @@ impl Statistics {
     }
 }
 
-/// Sums over rows, in a fixed order: `add(sum, row)` for the rows of a piece, then the pieces.
-fn sum_rows(x: &[f32], channels: usize, add: impl Fn(&mut [f32], &[f32]) + Sync) -> Vec<f32> {
-    let parts = x
-        .par_chunks(channels * ROWS_PER_SUM)
-        .map(|piece| {
-            let mut sum = vec![0.0; channels];
-            piece
-                .chunks_exact(channels)
-                .for_each(|row| add(&mut sum, row));
-            sum
-        })
-        .collect();
-    add_all(parts, channels)
+/// Sums over rows of the deviations from a mean and of their squares.
+#[multiversion(targets("x86_64+avx2"))]
+fn deviations(rows: &[f32], mean: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let (mut sum, mut squares) = (vec![0.0; mean.len()], vec![0.0; mean.len()]);
+    for row in rows.chunks_exact(mean.len()) {
+        let sums = sum.iter_mut().zip(&mut squares);
+        for ((x, mean), (sum, squares)) in row.iter().zip(mean).zip(sums) {
+            let deviation = x - mean;
+            *sum += deviation;
+            *squares += deviation * deviation;
+        }
+    }
+    (sum, squares)
+}
+
+/// `x * scale + offset` by channel.
+#[multiversion(targets("x86_64+avx2"))]
+fn scale_and_offset(x: &[f32], scale: &[f32], offset: &[f32], result: &mut [f32]) {
+    let channels = scale.len();
+    for (result, x) in result
+        .chunks_exact_mut(channels)
+        .zip(x.chunks_exact(channels))
+    {
+        let by_channel = result.iter_mut().zip(x).zip(scale.iter().zip(offset));
+        for ((result, x), (scale, offset)) in by_channel {
+            *result = scale * x + offset;
+        }
+    }
+}
+
+/// Sums over rows of the gradient, and of the gradient times the normalised value.
+#[multiversion(targets("x86_64+avx2"))]
+fn gradient_sums(norm: &BatchNorm, x: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let channels = norm.mean.len();
+    let (mut shift, mut gain) = (vec![0.0; channels], vec![0.0; channels]);
+    for (x, grad) in x.chunks_exact(channels).zip(grad.chunks_exact(channels)) {
+        let statistics = norm.mean.iter().zip(&norm.inverse_deviation);
+        let sums = shift.iter_mut().zip(&mut gain);
+        let values = x.iter().zip(grad);
+        for (((x, grad), (mean, inverse)), (shift, gain)) in values.zip(statistics).zip(sums) {
+            *shift += grad;
+            *gain += grad * ((x - mean) * inverse);
+        }
+    }
+    (shift, gain)
+}
+
+/// `grad * by_grad + x * by_x + offset` by channel.
+#[multiversion(targets("x86_64+avx2"))]
+fn combine(
+    (x, grad): (&[f32], &[f32]),
+    by_grad: &[f32],
+    by_x: &[f32],
+    offset: &[f32],
+    result: &mut [f32],
+) {
+    let channels = offset.len();
+    let sources = x.chunks_exact(channels).zip(grad.chunks_exact(channels));
+    for (result, (x, grad)) in result.chunks_exact_mut(channels).zip(sources) {
+        let factors = by_grad.iter().zip(by_x).zip(offset);
+        let values = result.iter_mut().zip(x.iter().zip(grad));
+        for ((result, (x, grad)), ((by_grad, by_x), offset)) in values.zip(factors) {
+            *result = grad * by_grad + x * by_x + offset;
+        }
+    }
 }
 
 /// Batch norm `gain * (x - mean) / sqrt(variance + epsilon) + shift` of `[.., channels]`.
@@ -99,41 +148,29 @@ impl BatchNorm {
         let parts: Vec<(Vec<f32>, Vec<f32>)> = x
             .par_chunks(piece)
             .zip(grad.par_chunks(piece))
-            .map(|(x, grad)| {
-                let (mut shift, mut gain) = (vec![0.0; channels], vec![0.0; channels]);
-                for (x, grad) in x.chunks_exact(channels).zip(grad.chunks_exact(channels)) {
-                    for c in 0..channels {
-                        shift[c] += grad[c];
-                        gain[c] += grad[c] * ((x[c] - self.mean[c]) * self.inverse_deviation[c]);
-                    }
-                }
-                (shift, gain)
-            })
+            .map(|(x, grad)| gradient_sums(self, x, grad))
             .collect();
         let (shift_parts, gain_parts) = parts.into_iter().unzip();
         let shift_gradient: Vec<f32> = add_all(shift_parts, channels);
         let gain_gradient: Vec<f32> = add_all(gain_parts, channels);
 
-        // dx = gain / deviation * (grad - mean(grad) - x_hat * mean(grad * x_hat)), one line a row.
-        let rows = (x.len() / channels) as f32;
-        let through = if self.of_batch { 1.0 / rows } else { 0.0 };
+        // dx = gain / deviation * (grad - mean(grad) - normal * mean(grad * normal)), a line in x.
+        let through = if self.of_batch {
+            channels as f32 / x.len() as f32
+        } else {
+            0.0
+        };
         let by_channel = |f: &dyn Fn(usize) -> f32| (0..channels).map(f).collect::<Vec<f32>>();
-        let scale = by_channel(&|c| gain[c] * self.inverse_deviation[c]);
-        let constant = by_channel(&|c| shift_gradient[c] * through);
-        let slope = by_channel(&|c| gain_gradient[c] * through * self.inverse_deviation[c]);
+        let inverse = &self.inverse_deviation;
+        let by_grad = by_channel(&|c| gain[c] * inverse[c]);
+        let by_x = by_channel(&|c| -by_grad[c] * gain_gradient[c] * through * inverse[c]);
+        let offset =
+            by_channel(&|c| -by_grad[c] * shift_gradient[c] * through - by_x[c] * self.mean[c]);
         let mut result = vec![0.0; x.len()];
         result
             .par_chunks_mut(piece)
             .zip(x.par_chunks(piece).zip(grad.par_chunks(piece)))
-            .for_each(|(result, (x, grad))| {
-                let sources = x.chunks_exact(channels).zip(grad.chunks_exact(channels));
-                for (result, (x, grad)) in result.chunks_exact_mut(channels).zip(sources) {
-                    for c in 0..channels {
-                        let deviation = x[c] - self.mean[c];
-                        result[c] = scale[c] * (grad[c] - constant[c] - slope[c] * deviation);
-                    }
-                }
-            });
+            .for_each(|(result, sources)| combine(sources, &by_grad, &by_x, &offset, result));
         (result, gain_gradient, shift_gradient)
     }
 }
@@ -159,22 +196,15 @@ impl CustomOp3 for BatchNorm {
         if !fits || !x.len().is_multiple_of(channels) {
             candle_core::bail!("{:?} does not have {channels} channels", x_layout.shape());
         }
+        let by_channel = |f: &dyn Fn(usize) -> f32| (0..channels).map(f).collect::<Vec<f32>>();
+        let scale = by_channel(&|c| gain[c] * self.inverse_deviation[c]);
+        let offset = by_channel(&|c| shift[c] - scale[c] * self.mean[c]);
         let mut result = vec![0.0; x.len()];
         let piece = channels * ROWS_PER_SUM;
         result
             .par_chunks_mut(piece)
             .zip(x.par_chunks(piece))
-            .for_each(|(result, x)| {
-                let rows = result
-                    .chunks_exact_mut(channels)
-                    .zip(x.chunks_exact(channels));
-                for (result, x) in rows {
-                    for c in 0..channels {
-                        let normal = (x[c] - self.mean[c]) * self.inverse_deviation[c];
-                        result[c] = gain[c] * normal + shift[c];
-                    }
-                }
-            });
+            .for_each(|(result, x)| scale_and_offset(x, &scale, &offset, result));
         Ok((CpuStorage::F32(result), x_layout.shape().clone()))
     }
 

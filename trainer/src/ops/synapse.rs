@@ -120,17 +120,18 @@ struct Events {
 impl Events {
     fn find(&mut self, synapse: &Synapse, sample: &[f32]) {
         self.starts.clear();
-        self.events.clear();
+        self.events.resize(sample.len(), (0, 0.0));
+        let mut found = 0;
         for (point, pixel) in sample.chunks_exact(synapse.channels).enumerate() {
-            self.starts.push(self.events.len());
+            self.starts.push(found);
             let first = point % synapse.width * synapse.channels;
             for (channel, value) in pixel.iter().enumerate() {
-                if *value != 0.0 {
-                    self.events.push((first + channel, *value));
-                }
+                // Written always and kept by the count: spikes cannot be predicted by a branch.
+                self.events[found] = (first + channel, *value);
+                found += usize::from(*value != 0.0);
             }
         }
-        self.starts.push(self.events.len());
+        self.starts.push(found);
     }
 
     /// Calls `f(tap, value)` for every event in the window of output point `(oy, ox)`.
@@ -158,7 +159,11 @@ fn add_events(shape: &Synapse, events: &Events, taps: &[f32], sums: &mut [f32]) 
         for (block, sums) in (&mut blocks).enumerate() {
             let mut sum = [0.0; BLOCK];
             events.in_window(shape, point, |tap, value| {
-                add_scaled(&mut sum, value, &taps[tap * outputs + block * BLOCK..][..BLOCK]);
+                add_scaled(
+                    &mut sum,
+                    value,
+                    &taps[tap * outputs + block * BLOCK..][..BLOCK],
+                );
             });
             sums.copy_from_slice(&sum);
         }

@@ -1,0 +1,162 @@
+//! Evaluation of the integer network, run by `core`: what the device will decide.
+
+use std::time::Instant;
+
+use bitspike_core::kernel::synaptic_operations;
+use bitspike_core::model::{Input, Model};
+use bitspike_core::network::Network;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::data::Samples;
+use crate::{Error, Result};
+
+/// What an integer network did on some samples.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// Number of samples.
+    pub samples: usize,
+    /// Samples whose class was decided right.
+    pub correct: usize,
+    /// Share of them, 0 to 1.
+    pub accuracy: f64,
+    /// Mean steps of a decision.
+    pub steps_mean: f64,
+    /// Spikes a unit and step, by layer.
+    pub firing_rates: Vec<f64>,
+    /// Mean synaptic operations of a decision: one nonzero input times one weight; those of a
+    /// static first layer count once.
+    pub synops_mean: f64,
+    /// Samples a second of wall time, all cores, counting of synaptic operations left out.
+    pub samples_per_second: f64,
+}
+
+/// Runs every sample through the network, on all cores.
+///
+/// # Errors
+/// [`Error::Usage`] where the samples do not have the model's shape.
+pub fn evaluate(model: &Model<'_>, samples: &Samples) -> Result<Evaluation> {
+    check_shape(model, samples)?;
+    let indices: Vec<usize> = (0..samples.len()).collect();
+    // Large enough that the memory of a network does not count, small enough for an even load.
+    let chunk = samples.len().div_ceil(8 * rayon::current_num_threads()).clamp(1, 64);
+    let start = Instant::now();
+    let correct: usize = indices
+        .par_chunks(chunk)
+        .map(|chunk| decide(model, samples, chunk))
+        .sum::<Result<usize>>()?;
+    let seconds = start.elapsed().as_secs_f64();
+    let activity = indices
+        .par_chunks(chunk)
+        .map(|chunk| activity(model, samples, chunk))
+        .try_reduce(|| Activity::none(model), |a, b| Ok(a.plus(&b)))?;
+    let steps = f64::from(model.steps());
+    let rate = |(layer, spikes): (usize, &u64)| {
+        *spikes as f64 / (samples.len() * model.layers()[layer].units()) as f64 / steps
+    };
+    Ok(Evaluation {
+        samples: samples.len(),
+        correct,
+        accuracy: correct as f64 / samples.len() as f64,
+        steps_mean: steps,
+        firing_rates: activity.spikes.iter().enumerate().map(rate).collect(),
+        synops_mean: activity.operations as f64 / samples.len() as f64,
+        samples_per_second: samples.len() as f64 / seconds.max(1e-9),
+    })
+}
+
+/// Refuses samples that the model cannot read, naming both shapes.
+///
+/// # Errors
+/// [`Error::Usage`].
+pub fn check_shape(model: &Model<'_>, samples: &Samples) -> Result<()> {
+    let shape = model.input_shape();
+    let wanted = [shape.height, shape.width, shape.channels].map(usize::from);
+    if !model.input_kind().is_graded() {
+        return Err(Error::usage(
+            "the model reads spikes, not pictures; give it data of the kind it was trained on",
+        ));
+    }
+    if samples.shape() != wanted {
+        return Err(Error::usage(format!(
+            "the model reads {wanted:?} (height, width, channels), the data has {:?}; give data \
+             of the kind it was trained on",
+            samples.shape()
+        )));
+    }
+    if samples.classes() > model.classes() {
+        return Err(Error::usage(format!(
+            "the data has {} classes, the model decides between {}",
+            samples.classes(),
+            model.classes()
+        )));
+    }
+    Ok(())
+}
+
+/// The input of a sample whose shape has been checked.
+fn input<'i>(model: &Model<'_>, samples: &'i Samples, index: usize) -> Result<Input<'i>> {
+    model
+        .input(samples.pixels(index))
+        .map_err(|error| Error::usage(format!("sample {index}: {error}")))
+}
+
+fn network_error(error: &dyn std::fmt::Display) -> Error {
+    Error::failed(error.to_string())
+}
+
+/// How many of the samples are decided right.
+fn decide(model: &Model<'_>, samples: &Samples, indices: &[usize]) -> Result<usize> {
+    let mut memory = vec![0; model.sizes().memory_words()];
+    let mut network =
+        Network::new(model, &mut memory).map_err(|error| network_error(&error))?;
+    let mut correct = 0;
+    for &index in indices {
+        let decision = network.run(input(model, samples, index)?);
+        correct += usize::from(decision.class == usize::from(samples.label(index)));
+    }
+    Ok(correct)
+}
+
+/// Spikes by layer and synaptic operations.
+struct Activity {
+    spikes: Vec<u64>,
+    operations: u64,
+}
+
+impl Activity {
+    fn none(model: &Model<'_>) -> Self {
+        Self { spikes: vec![0; model.layers().len()], operations: 0 }
+    }
+
+    fn plus(&self, other: &Self) -> Self {
+        let spikes = self.spikes.iter().zip(&other.spikes).map(|(a, b)| a + b).collect();
+        Self { spikes, operations: self.operations + other.operations }
+    }
+}
+
+fn activity(model: &Model<'_>, samples: &Samples, indices: &[usize]) -> Result<Activity> {
+    let mut memory = vec![0; model.sizes().memory_words()];
+    let mut network =
+        Network::new(model, &mut memory).map_err(|error| network_error(&error))?;
+    let mut activity = Activity::none(model);
+    for &index in indices {
+        let input = input(model, samples, index)?;
+        network.reset();
+        activity.operations += model
+            .layers()
+            .first()
+            .map_or(0, |first| synaptic_operations(first, input));
+        for _ in 0..model.steps() {
+            network.step(input);
+            for (layer, spikes) in activity.spikes.iter_mut().enumerate() {
+                let fired = network.spikes(layer);
+                *spikes += u64::from(fired.count());
+                if let Some(next) = model.layers().get(layer + 1) {
+                    activity.operations += synaptic_operations(next, Input::Spikes(fired.words()));
+                }
+            }
+        }
+    }
+    Ok(activity)
+}

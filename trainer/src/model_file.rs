@@ -1,0 +1,60 @@
+//! Model files on disk.
+
+use std::fs;
+use std::path::Path;
+
+use bitspike_core::model::{Model, ModelError};
+
+use crate::files::write_atomically;
+use crate::{Error, Result};
+
+/// Name of the model file in a run directory.
+pub const NAME: &str = "model.bsnn";
+
+/// Reads the words of a model file and checks them.
+///
+/// # Errors
+/// [`Error::Usage`] naming the path, and what is wrong with the file.
+pub fn read(path: &Path) -> Result<Vec<u32>> {
+    let shown = path.display();
+    let bytes = fs::read(path)
+        .map_err(|error| Error::usage(format!("cannot read the model {shown}: {error}")))?;
+    let words: Vec<u32> = bytes
+        .as_chunks()
+        .0
+        .iter()
+        .map(|word| u32::from_le_bytes(*word))
+        .collect();
+    let error = match Model::new(&words).and_then(|model| model.metadata().map(|_| ())) {
+        // Up to three bytes more than whole words: the file is cut or too long.
+        Ok(()) if bytes.len() != words.len() * 4 => {
+            ModelError::Trailing { expected: words.len() * 4, got: bytes.len() }
+        }
+        Err(ModelError::Cut { expected, .. }) => ModelError::Cut { expected, got: bytes.len() },
+        Ok(()) => return Ok(words),
+        Err(error) => error,
+    };
+    Err(Error::usage(format!("{shown} is refused: {error}")))
+}
+
+/// Loads a model from words that [`read`] gave.
+///
+/// # Errors
+/// [`Error::Usage`] with what is wrong; never for words that [`read`] gave.
+pub fn view(words: &[u32]) -> Result<Model<'_>> {
+    Model::new(words).map_err(|error| Error::usage(format!("the model is refused: {error}")))
+}
+
+/// Writes the words of a model to a file, which is there whole or not at all.
+///
+/// # Errors
+/// [`Error::Failed`] naming the path.
+pub fn save(path: &Path, words: &[u32]) -> Result<()> {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    write_atomically(path, &bytes)
+}
+
+/// Bytes of a model's weights.
+pub fn weight_bytes(model: &Model<'_>) -> usize {
+    model.layers().iter().map(|layer| model.weights(layer).len() * 4).sum()
+}
