@@ -6,6 +6,7 @@ use core::ptr::{read_volatile, without_provenance_mut, write_volatile};
 #[derive(Debug)]
 pub(crate) struct Register<T>(*mut T);
 
+#[allow(dead_code, reason = "not every board reads what it writes")]
 impl<T: Copy> Register<T> {
     /// The register at an address.
     ///

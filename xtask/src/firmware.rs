@@ -80,6 +80,18 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     Ok(())
 }
 
+/// `cargo SUBCOMMAND` in the firmware's workspace for a board, with the small model included.
+pub(crate) fn cargo(toolchain: &Toolchain, subcommand: &str, board: &Board) -> Command {
+    let mut command = toolchain.cargo(subcommand, &board.target);
+    command
+        .args(["--release", "--locked", "--target-dir"])
+        .arg(target_dir().join("firmware"))
+        .current_dir(root().join("firmware"))
+        .env("BITSPIKE_BOARD", &board.name)
+        .env("BITSPIKE_MODEL", default_model());
+    command
+}
+
 /// The model that is included where none is named.
 fn default_model() -> PathBuf {
     root().join("firmware/models/default.bsnn")
@@ -98,20 +110,14 @@ fn build(board: &Board, toolchain: &Toolchain, name: &str, model: Option<&Path>)
 
     // Another process must not replace the binary between the build and the copy.
     let _lock = lock()?;
-    let mut command = toolchain.cargo("build", &board.target);
+    let mut command = cargo(toolchain, "build", board);
     command
         .args([
-            "--release",
             "--quiet",
-            "--locked",
             kind,
             name,
             "--message-format=json-render-diagnostics",
         ])
-        .arg("--target-dir")
-        .arg(target_dir().join("firmware"))
-        .current_dir(root().join("firmware"))
-        .env("BITSPIKE_BOARD", &board.name)
         .env("BITSPIKE_MODEL", &model);
     let built = executable(&capture(&mut command)?, name)?;
     let elf = keep(

@@ -31,7 +31,9 @@ impl Board for Hardware {
     type Busy = BusyPin;
 
     fn take() -> Self {
-        let Some(peripherals) = Peripherals::take() else { panic!("the board is taken twice") };
+        let Some(peripherals) = Peripherals::take() else {
+            panic!("the board is taken twice")
+        };
         Self {
             console: Console::open(),
             counter: Counter::start(peripherals.SYST, TWO_TICKS),
@@ -82,7 +84,11 @@ impl BusyPin {
     fn claim() -> Self {
         // SAFETY: OUTSET, OUTCLR and DIRSET of the nRF51's GPIO (reference manual, chapter 14).
         let (set, clear, mut direction) = unsafe {
-            (Register::at(0x5000_0508), Register::at(0x5000_050C), Register::at(0x5000_0518))
+            (
+                Register::at(0x5000_0508),
+                Register::at(0x5000_050C),
+                Register::at(0x5000_0518),
+            )
         };
         direction.write(Self::MASK);
         Self { set, clear }

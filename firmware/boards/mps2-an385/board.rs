@@ -31,7 +31,9 @@ impl Board for Hardware {
     type Busy = BusyPin;
 
     fn take() -> Self {
-        let Some(peripherals) = Peripherals::take() else { panic!("the board is taken twice") };
+        let Some(peripherals) = Peripherals::take() else {
+            panic!("the board is taken twice")
+        };
         Self {
             console: Console::open(),
             counter: Counter::start(peripherals.SYST, TWO_TICKS),

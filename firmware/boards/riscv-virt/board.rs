@@ -22,7 +22,10 @@ impl Board for Hardware {
     type Busy = BusyPin;
 
     fn take() -> Self {
-        Self { console: Console::open(), busy: BusyPin::claim() }
+        Self {
+            console: Console::open(),
+            busy: BusyPin::claim(),
+        }
     }
 
     fn receive(&mut self, bytes: &mut [u8]) -> bool {
