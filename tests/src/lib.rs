@@ -1,1 +1,3 @@
-//! Cross-crate tests; see the files in `tests/`.
+//! Cross-crate tests, in `tests/`, and here what they share.
+
+pub mod device;

@@ -76,7 +76,6 @@ pub(crate) fn capture(command: &mut Command) -> Outcome<String> {
     captured(command, output)
 }
 
-#[allow(dead_code, reason = "used by demo, which comes next")]
 /// Shows the command and runs it with stderr passed through; its stdout is returned.
 pub(crate) fn stream_to_string(command: &mut Command) -> Outcome<String> {
     eprintln!("$ {}", shown(command));

@@ -1,0 +1,284 @@
+//! The firmware on emulated machines, held against `core` on the host.
+//!
+//! `cargo test -p bitspike-tests --test qemu m0` runs what concerns one machine. The emulators and
+//! compiler targets come by `cargo xtask setup`; without them these tests fail and say so.
+
+use std::fs;
+use std::path::Path;
+
+use bitspike_core::hash::StateHash;
+use bitspike_core::lif::{Membrane, Reset};
+use bitspike_core::model::{
+    InputKind, LayerParameters, LayerSpec, Metadata, Model, NetworkSpec, Operation, Readout,
+    Spread, WeightOrder, write,
+};
+use bitspike_core::network::Network;
+use bitspike_tests::device::{Firmware, first_difference, read_model, small_model};
+
+/// Each test on each machine, under the machine's name.
+macro_rules! on_each_machine {
+    ($($test:ident),* $(,)?) => {
+        on_each_machine!(@machine m0 { $($test),* });
+        on_each_machine!(@machine m3 { $($test),* });
+        on_each_machine!(@machine rv32 { $($test),* });
+    };
+    (@machine $machine:ident { $($test:ident),* }) => {
+        mod $machine {
+            $(
+                #[test]
+                fn $test() {
+                    super::$test(stringify!($machine));
+                }
+            )*
+        }
+    };
+}
+
+on_each_machine!(
+    every_step_equals_the_host,
+    spikes_as_input_equal_the_host,
+    damaged_models_are_refused_on_the_device,
+    a_damaged_model_ends_the_program,
+    requests_that_make_no_sense_end_the_program,
+);
+
+/// Pictures from silent to full, the same on every run.
+fn every_step_equals_the_host(machine: &str) {
+    let file = read_model(&small_model());
+    let model = Model::new(&file).unwrap();
+    let mut random = 1;
+    let samples: Vec<Vec<u8>> = (0..24)
+        .map(|density| {
+            let mut pixel = || {
+                if draw(&mut random) % 24 < density {
+                    draw(&mut random)
+                } else {
+                    0
+                }
+            };
+            (0..model.sizes().input_bytes)
+                .map(|_| pixel() as u8)
+                .collect()
+        })
+        .collect();
+    compare(
+        &Firmware::build(machine, "classify", &small_model()),
+        machine,
+        &model,
+        &samples,
+    );
+}
+
+/// A network that reads packed spikes, and the count read-out.
+fn spikes_as_input_equal_the_host(machine: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("spikes.bsnn");
+    let file = spiking_model();
+    save(&path, &file);
+    let model = Model::new(&file).unwrap();
+    let mut random = 7;
+    let samples: Vec<Vec<u8>> = (0..8)
+        .map(|_| {
+            let words = [draw(&mut random), draw(&mut random) & 0xFF];
+            words.iter().flat_map(|word| word.to_le_bytes()).collect()
+        })
+        .collect();
+    compare(
+        &Firmware::build(machine, "classify", &path),
+        machine,
+        &model,
+        &samples,
+    );
+}
+
+/// Sends each sample twice, hashed and dumped, and compares every line with the host.
+fn compare(firmware: &Firmware, machine: &str, model: &Model<'_>, samples: &[Vec<u8>]) {
+    let mut requests = Vec::new();
+    for sample in samples {
+        for mode in [b'H', b'D'] {
+            requests.push(mode);
+            requests.extend(sample);
+        }
+    }
+    requests.push(b'Q');
+    let finished = firmware.run(&requests);
+    assert!(finished.status.success(), "{machine}: {}", finished.output);
+
+    let greeting = &finished.lines("bitspike")[0];
+    assert_eq!(greeting["board"], machine);
+    assert_eq!(greeting["model"], format!("{:08x}", model.checksum()));
+    assert_eq!(greeting["inputs"], model.sizes().input_bytes.to_string());
+    assert_eq!(greeting["state"], model.sizes().memory_words().to_string());
+
+    let mut memory = vec![0; model.sizes().memory_words()];
+    let mut network = Network::new(model, &mut memory).unwrap();
+    let (states, answers) = (finished.lines("state"), finished.lines("sample"));
+    assert_eq!(answers.len(), 2 * samples.len());
+    let mut states = states.iter();
+    let mut fired = 0;
+    for (index, sample) in samples.iter().enumerate() {
+        let words = words(sample);
+        let input = if model.input_kind().is_graded() {
+            model.input(sample).unwrap()
+        } else {
+            model.input_words(&words).unwrap()
+        };
+        let mut hash = StateHash::new();
+        network.reset();
+        for step in 0..model.steps() {
+            network.step(input);
+            hash.update(&network);
+            for layer in 0..model.layers().len() {
+                fired += network.spikes(layer).count();
+                let state = states.next().expect("a line for every step and layer");
+                assert_eq!(state["step"], step.to_string());
+                assert_eq!(state["layer"], layer.to_string());
+                if let Some(difference) = first_difference(&network, layer, state) {
+                    panic!("sample {index}, host against {machine}: {difference}");
+                }
+            }
+        }
+        let hash = format!("{:016x}", hash.finish());
+        for answer in &answers[2 * index..2 * index + 2] {
+            assert_eq!(answer["decision"], network.decision().class.to_string());
+            assert_eq!(answer["steps"], model.steps().to_string());
+            assert_eq!(answer["hash"], hash, "sample {index} on {machine}");
+            assert_eq!(
+                answer["confidence"],
+                format!("{:08x}", network.confidence().to_bits())
+            );
+            assert!(answer["instructions"].parse::<u64>().unwrap() > 1000);
+        }
+    }
+    assert!(fired > 0, "inputs that make no neuron fire test nothing");
+    let end = &finished.lines("end")[0];
+    assert_eq!(end["samples"], (2 * samples.len()).to_string());
+}
+
+/// Whole words of a sample; the last bytes of a graded one may be missing.
+fn words(bytes: &[u8]) -> Vec<u32> {
+    bytes
+        .chunks_exact(4)
+        .map(|word| u32::from_le_bytes(word.try_into().unwrap()))
+        .collect()
+}
+
+/// Every bit flipped, every length, random words: see firmware/tests/refuse.rs.
+fn damaged_models_are_refused_on_the_device(machine: &str) {
+    let finished = Firmware::build(machine, "refuse", &small_model()).run(&[]);
+    assert!(finished.status.success(), "{machine}: {}", finished.output);
+    assert!(
+        finished.output.ends_with("passed\n"),
+        "{machine}: {}",
+        finished.output
+    );
+    let words = read_model(&small_model()).len();
+    let counts = finished.lines("refused");
+    assert_eq!(counts[0]["bits"], (32 * words).to_string());
+    assert_eq!(counts[1]["lengths"], words.to_string());
+    assert_eq!(finished.lines("refuse")[0]["board"], machine);
+}
+
+fn a_damaged_model_ends_the_program(machine: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("damaged.bsnn");
+    let mut file = read_model(&small_model());
+    *file.last_mut().unwrap() ^= 1;
+    save(&path, &file);
+    let cause = Model::new(&file).unwrap_err();
+    let finished = Firmware::build(machine, "classify", &path).run(b"Q");
+    assert_eq!(finished.output, format!("refused: {cause}\n"));
+    assert_eq!(finished.status.code(), Some(1));
+}
+
+fn requests_that_make_no_sense_end_the_program(machine: &str) {
+    let firmware = Firmware::build(machine, "classify", &small_model());
+    let unknown = firmware.run(b"x");
+    assert_eq!(unknown.status.code(), Some(1), "{}", unknown.output);
+    assert!(
+        unknown.output.contains("failed: no request is called 0x78"),
+        "{}",
+        unknown.output
+    );
+
+    let cut = firmware.run(b"H12");
+    assert_eq!(cut.status.code(), Some(1), "{}", cut.output);
+    assert!(
+        cut.output
+            .contains("failed: the input ended within a sample"),
+        "{}",
+        cut.output
+    );
+
+    let closed = firmware.run(b"");
+    assert_eq!(closed.status.code(), Some(0), "{}", closed.output);
+    assert_eq!(closed.lines("end")[0]["samples"], "0");
+}
+
+/// 40 spike trains in, 50 hidden neurons, 5 classes by spike count.
+fn spiking_model() -> Vec<u32> {
+    let hidden = LayerSpec {
+        input_pool: None,
+        operation: Operation::Linear { outputs: 50 },
+        pool: None,
+        order: WeightOrder::InputMajor,
+        membrane: Membrane::I16,
+        fraction: 4,
+        beta: 29491,
+        reset: Reset::Subtract,
+        thresholds: Spread::Layer,
+        biases: None,
+    };
+    let output = LayerSpec {
+        operation: Operation::Linear { outputs: 5 },
+        order: WeightOrder::OutputMajor,
+        membrane: Membrane::I32,
+        reset: Reset::Zero,
+        ..hidden
+    };
+    let spec = NetworkSpec {
+        input: InputKind::Spikes,
+        shape: [1, 1, 40],
+        steps: 6,
+        readout: Readout::Count,
+        logit_scale: 1.0,
+        layers: heapless::Vec::from_slice(&[hidden, output]).unwrap(),
+    };
+    let mut random = 3;
+    let mut sign = || if draw(&mut random) % 2 == 0 { 1 } else { -1 };
+    let weights: [Vec<i8>; 2] = [40 * 50, 50 * 5].map(|count| (0..count).map(|_| sign()).collect());
+    let [first, last] = &weights;
+    let parameters = [
+        LayerParameters {
+            weights: first,
+            thresholds: &[20],
+            biases: &[],
+        },
+        LayerParameters {
+            weights: last,
+            thresholds: &[12],
+            biases: &[],
+        },
+    ];
+    let metadata = Metadata {
+        version: Metadata::VERSION,
+        ..Metadata::default()
+    };
+    let mut file = vec![0; 1024];
+    let words = write(&spec, &parameters, &[], &metadata, &mut file).unwrap();
+    file.truncate(words);
+    file
+}
+
+fn save(path: &Path, file: &[u32]) {
+    let bytes: Vec<u8> = file.iter().flat_map(|word| word.to_le_bytes()).collect();
+    fs::write(path, bytes).unwrap();
+}
+
+/// xorshift32 of the numerics page.
+fn draw(state: &mut u32) -> u32 {
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    *state
+}
