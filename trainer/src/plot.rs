@@ -201,8 +201,10 @@ fn draw_scores(overview: &Overview<'_>, area: &Area<'_>) -> Result<()> {
         return Ok(());
     }
     let body = titled(area, "Scores of the classes")?;
-    let (low, high) = padded_range(overview.scores.iter().copied().chain([0.0]));
-    let classes = overview.scores.len();
+    let (unit, per_unit) = scale(overview.scores);
+    let scores: Vec<f64> = overview.scores.iter().map(|score| score / unit).collect();
+    let (low, high) = padded_range(scores.iter().copied().chain([0.0]));
+    let classes = scores.len();
     let mut chart = ChartBuilder::on(&body)
         .margin_right(15)
         .x_label_area_size(45)
@@ -218,14 +220,14 @@ fn draw_scores(overview: &Overview<'_>, area: &Area<'_>) -> Result<()> {
         .label_style(text_style(TEXT))
         .axis_desc_style(text_style(TEXT))
         .x_desc("class")
-        .y_desc("score")
+        .y_desc(format!("score{per_unit}"))
         .x_labels(classes.min(20))
         .x_label_formatter(&whole_number)
         .y_labels(5)
         .y_label_formatter(&number(low, high))
         .draw()
         .map_err(undrawable)?;
-    let bars = overview.scores.iter().enumerate().map(|(class, &score)| {
+    let bars = scores.iter().enumerate().map(|(class, &score)| {
         let colour = if class == overview.decision {
             COLOURS[0]
         } else {
@@ -423,11 +425,24 @@ fn whole_number(value: &f64) -> String {
     }
 }
 
-/// Numbers of an axis from `low` to `high`.
+/// Numbers of an axis from `low` to `high`, with the decimals that tell its labels apart.
 fn number(low: f64, high: f64) -> impl Fn(&f64) -> String {
-    let decimals = if high - low >= 10.0 { 0 } else { 2 };
+    let decimals = (1.0 - (high - low).log10()).ceil().clamp(0.0, 9.0) as usize;
+    let unit = 10_f64.powi(decimals as i32);
     // `+ 0.0` turns a negative zero into zero.
-    move |value| format!("{:.decimals$}", (value * 100.0).round() / 100.0 + 0.0)
+    move |value| format!("{:.decimals$}", (value * unit).round() / unit + 0.0)
+}
+
+/// The power of ten that large values are divided by to be read, and how an axis says so.
+fn scale(values: &[f64]) -> (f64, String) {
+    let largest = values
+        .iter()
+        .fold(0_f64, |largest, value| largest.max(value.abs()));
+    if largest < 1e5 {
+        return (1.0, String::new());
+    }
+    let exponent = largest.log10().floor();
+    (10_f64.powf(exponent), format!(" / 10^{exponent}"))
 }
 
 #[cfg(test)]
@@ -520,6 +535,21 @@ mod tests {
         small.layers.clear();
         small.scores = &[0.0, 0.0];
         svg(&small).unwrap();
+    }
+
+    #[test]
+    fn labels_of_an_axis_differ_and_stay_short() {
+        assert_eq!(
+            ["1.00", "1.10"].map(str::to_owned),
+            [1.0, 1.1].map(|v| number(1.0, 1.9)(&v))
+        );
+        assert_eq!(
+            ["1.000", "1.005"].map(str::to_owned),
+            [1.0, 1.005].map(|v| number(1.0, 1.05)(&v))
+        );
+        assert_eq!(number(-400.0, 705.0)(&-1e-9), "0");
+        assert_eq!(scale(&[-3.2e11, 5.0]), (1e11, " / 10^11".to_owned()));
+        assert_eq!(scale(&[-320.0, 5.0]), (1.0, String::new()));
     }
 
     #[test]
