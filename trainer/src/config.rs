@@ -384,10 +384,8 @@ fn check_keys(table: &Table, path: &str) -> Result<()> {
         match value {
             Value::Table(table) => check_keys(table, &key)?,
             Value::Array(values) => {
-                let tables = values.iter().filter_map(Value::as_table);
-                tables
-                    .map(|table| check_keys(table, &key))
-                    .collect::<Result<()>>()?;
+                let mut tables = values.iter().filter_map(Value::as_table);
+                tables.try_for_each(|table| check_keys(table, &key))?;
             }
             _ => {}
         }

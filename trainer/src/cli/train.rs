@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 use serde_json::json;
 
+use crate::assess::assess;
 use crate::config::Config;
 use crate::data::{self, DataRequest};
 use crate::files::write_atomically;
@@ -105,8 +107,8 @@ struct Plan {
 }
 
 impl Plan {
-    /// Trains one run to its end; returns the float accuracy on the validation samples.
-    fn train(&self, config: &Config, out: &Path) -> Result<f64> {
+    /// Trains one run to its end, folds it and says what it reached.
+    fn train(&self, config: &Config, out: &Path) -> Result<Reached> {
         let splits = data::load(&DataRequest {
             name: &config.data.name,
             dir: self.data.as_deref(),
@@ -139,77 +141,107 @@ impl Plan {
                 command_to_resume()
             )));
         }
-        let report = finish(
-            run.path(),
-            config,
-            &trainer.network().trained()?,
-            &splits,
-            &trainer.progress().history,
-        )?;
-        let last = run.metrics()?.pop();
-        let float = last.map_or(0.0, |metrics| metrics.validation_accuracy);
+        let network = trainer.network();
+        let history = &trainer.progress().history;
+        let report = finish(out, config, &network.trained()?, &splits, history)?;
+        let float = assess(network, &splits.test)?.accuracy();
+        let float_validation = run
+            .metrics()?
+            .pop()
+            .map_or(0.0, |last| last.validation_accuracy);
         println!(
-            "test accuracy of the integer network: {:.2} % ({} of {})",
+            "test accuracy of the integer network: {:.2} % ({} of {}); float: {:.2} %",
             100.0 * report.integer.accuracy,
             report.integer.correct,
-            report.integer.samples
+            report.integer.samples,
+            100.0 * float
         );
         println!(
             "validation accuracy: {:.2} % integer, {:.2} % float",
             100.0 * report.integer_validation_accuracy,
-            100.0 * float
+            100.0 * float_validation
         );
         println!(
             "{}: {} bytes, {} of them weights; {} bytes of memory",
-            run.path().join(model_file::NAME).display(),
+            out.join(model_file::NAME).display(),
             report.model_bytes,
             report.weight_bytes,
             report.memory_bytes
         );
-        println!("{}", run.path().join(PICTURE_FILE).display());
-        Ok(report.integer.accuracy)
+        println!("{}", out.join(PICTURE_FILE).display());
+        Ok(Reached {
+            seed: config.train.seed,
+            test: report.integer.accuracy,
+            float_test: float,
+            validation: report.integer_validation_accuracy,
+            float_validation,
+        })
     }
 
     /// Trains with consecutive seeds and summarises the runs.
     fn trials(&self, config: &Config, out: &Path, trials: u32) -> Result<()> {
-        let mut accuracies = Vec::new();
+        let mut reached = Vec::new();
         for trial in 1..=trials {
             let mut config = config.clone();
             config.train.seed += u64::from(trial - 1);
-            let accuracy = self.train(&config, &out.join(format!("trial-{trial}")))?;
-            accuracies.push((config.train.seed, accuracy));
+            reached.push(self.train(&config, &out.join(format!("trial-{trial}")))?);
         }
-        let n = accuracies.len() as f64;
-        let mean = accuracies.iter().map(|(_, accuracy)| accuracy).sum::<f64>() / n;
-        let squares = accuracies
-            .iter()
-            .map(|(_, accuracy)| (accuracy - mean).powi(2));
-        let deviation = (squares.sum::<f64>() / (n - 1.0).max(1.0)).sqrt();
-        let best = accuracies
-            .iter()
-            .map(|(_, accuracy)| *accuracy)
-            .fold(0.0, f64::max);
-        let runs: Vec<_> = accuracies
-            .iter()
-            .enumerate()
-            .map(|(index, (seed, accuracy))| {
-                json!({ "run": format!("trial-{}", index + 1), "seed": seed,
-                        "validation_accuracy": accuracy })
-            })
-            .collect();
-        let summary = json!({ "schema": 1, "trials": runs,
-            "validation_accuracy": { "mean": mean, "deviation": deviation, "best": best } });
+        let test = Spread::of(reached.iter().map(|trial| trial.test));
+        let summary = json!({
+            "schema": 1,
+            "trials": reached,
+            "test": test,
+            "float_test": Spread::of(reached.iter().map(|trial| trial.float_test)),
+            "validation": Spread::of(reached.iter().map(|trial| trial.validation)),
+            "float_validation": Spread::of(reached.iter().map(|trial| trial.float_validation)),
+        });
         write_atomically(
             &out.join("summary.json"),
             format!("{summary:#}\n").as_bytes(),
         )?;
         println!(
-            "validation accuracy over {trials} trials: mean {:.2} %, deviation {:.2}, best {:.2} %",
-            100.0 * mean,
-            100.0 * deviation,
-            100.0 * best
+            "test accuracy of the integer network over {trials} trials: mean {:.2} %, deviation \
+             {:.2}, best {:.2} %",
+            100.0 * test.mean,
+            100.0 * test.deviation,
+            100.0 * test.best
         );
         Ok(())
+    }
+}
+
+/// Accuracies that a run reached, 0 to 1; of the integer network unless named float.
+#[derive(Debug, Serialize)]
+struct Reached {
+    seed: u64,
+    test: f64,
+    float_test: f64,
+    validation: f64,
+    float_validation: f64,
+}
+
+/// Mean, standard deviation of a sample, and best of some accuracies.
+#[derive(Debug, Serialize)]
+struct Spread {
+    mean: f64,
+    deviation: f64,
+    best: f64,
+}
+
+impl Spread {
+    fn of(values: impl ExactSizeIterator<Item = f64> + Clone) -> Self {
+        let n = values.len() as f64;
+        let mean = values.clone().sum::<f64>() / n;
+        let squares = values
+            .clone()
+            .map(|value| (value - mean).powi(2))
+            .sum::<f64>();
+        let deviation = (squares / (n - 1.0).max(1.0)).sqrt();
+        Self {
+            mean,
+            deviation,
+            best: values.fold(0.0, f64::max),
+        }
     }
 }
 
