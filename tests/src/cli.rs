@@ -21,7 +21,10 @@ pub struct Outcome {
 /// Where the program cannot be built.
 pub fn command(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(program());
-    command.args(arguments).current_dir(dir).stdin(Stdio::null());
+    command
+        .args(arguments)
+        .current_dir(dir)
+        .stdin(Stdio::null());
     command
 }
 

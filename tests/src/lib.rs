@@ -1,3 +1,4 @@
 //! Cross-crate tests, in `tests/`, and here what they share.
 
+pub mod cli;
 pub mod device;
