@@ -86,14 +86,18 @@ pub(crate) fn stream_to_string(command: &mut Command) -> Outcome<String> {
     captured(command, output)
 }
 
+/// What the command prints where it starts and ends with 0; nothing of it is shown.
+pub(crate) fn answer(command: &mut Command) -> Option<String> {
+    let output = command.stdin(Stdio::null()).output().ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// Whether the command starts and ends with 0; nothing of it is shown.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+    answer(command).is_some()
 }
 
 /// The first file of that name in the folders of `PATH`.

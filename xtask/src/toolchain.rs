@@ -1,10 +1,10 @@
 //! Which compiler builds for a microcontroller target on this machine, and how it is called.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
 use crate::outcome::Outcome;
-use crate::run::{capture, find_program, succeeds};
+use crate::run::{answer, capture, find_program};
 
 /// The name under which rustup knows the distribution's compiler.
 pub(crate) const LINKED: &str = "bitspike-distro";
@@ -74,12 +74,9 @@ pub(crate) fn has_library(target: &str) -> Outcome<bool> {
 
 /// Whether a compiler's own library source lies where cargo looks for it.
 pub(crate) fn has_source(rustc: &mut Command) -> bool {
-    rustc.args(["--print", "sysroot"]);
-    if !succeeds(rustc) {
-        return false;
-    }
-    capture(rustc).is_ok_and(|sysroot| {
-        PathBuf::from(sysroot.trim())
+    let sysroot = answer(rustc.args(["--print", "sysroot"]));
+    sysroot.is_some_and(|sysroot| {
+        Path::new(sysroot.trim())
             .join("lib/rustlib/src/rust/library/Cargo.lock")
             .is_file()
     })
