@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -26,6 +27,9 @@ const EXAMPLES: &str = "Examples:
   bitspike train mnist --set train.epochs=3 --set network.steps=8
   bitspike train mnist --out runs/a --resume    go on where runs/a stopped, or start it
   bitspike train my.toml --trials 5             five seeds, and a summary of them";
+
+/// Interrupts within this time are one press of Ctrl-C.
+const SAME_PRESS: Duration = Duration::from_millis(500);
 
 /// Arguments of `bitspike train`.
 #[derive(Debug, clap::Args)]
@@ -319,12 +323,15 @@ impl Observer for Display {
     }
 }
 
-/// A flag that Ctrl-C sets; a second Ctrl-C ends the process at once.
+/// A flag that Ctrl-C sets; another one, not at once, ends the process where it stands.
 fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
+    let mut first = None;
     ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
+        // Programs that pass a signal on may deliver one press of the keys twice.
+        let first: &mut Instant = first.get_or_insert_with(Instant::now);
+        if flag.swap(true, Ordering::Relaxed) && first.elapsed() > SAME_PRESS {
             std::process::exit(130);
         }
     })
