@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let model = match env::var_os("BITSPIKE_MODEL") {
         Some(path) => PathBuf::from(path),
-        None => root.join("models/default.bsnn"),
+        None => root.join("../core/tests/models/v1-mixed.bsnn"),
     };
     println!("cargo::rerun-if-changed={}", model.display());
     let length = fs::metadata(&model)

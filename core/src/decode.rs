@@ -33,9 +33,9 @@ impl<'a> Scores<'a> {
     }
 
     /// Adds one neuron's step, `step` counting from 1.
-    pub(crate) fn add(
+    pub(crate) fn add<const N: usize>(
         &mut self,
-        model: &Model<'_>,
+        model: &Model<'_, N>,
         neuron: usize,
         membrane: i32,
         spike: bool,
@@ -75,7 +75,11 @@ fn join(low: u32, high: u32) -> i64 {
 }
 
 /// Score of a class: spikes, or the summed membrane times the class's gain.
-pub(crate) fn score(model: &Model<'_>, scores: &Scores<'_>, class: usize) -> i64 {
+pub(crate) fn score<const N: usize>(
+    model: &Model<'_, N>,
+    scores: &Scores<'_>,
+    class: usize,
+) -> i64 {
     match model.readout() {
         Readout::Count => scores.sum(class),
         Readout::Membrane | Readout::FirstSpike => {
@@ -93,7 +97,7 @@ pub(crate) fn score(model: &Model<'_>, scores: &Scores<'_>, class: usize) -> i64
 
 /// The decision: the largest score, ties to the lowest index; by the first spike where there is
 /// one and the read-out asks for it.
-pub(crate) fn decide(model: &Model<'_>, scores: &Scores<'_>) -> Decision {
+pub(crate) fn decide<const N: usize>(model: &Model<'_, N>, scores: &Scores<'_>) -> Decision {
     if model.readout() == Readout::FirstSpike
         && let [class, step, ..] = *scores.first
         && step > 0
@@ -117,7 +121,7 @@ pub(crate) fn decide(model: &Model<'_>, scores: &Scores<'_>) -> Decision {
 }
 
 /// Softmax at the decided class.
-pub(crate) fn confidence(model: &Model<'_>, scores: &Scores<'_>) -> f32 {
+pub(crate) fn confidence<const N: usize>(model: &Model<'_, N>, scores: &Scores<'_>) -> f32 {
     let logit = |class| score(model, scores, class) as f32 * model.logit_scale();
     let largest = (0..model.classes())
         .map(logit)

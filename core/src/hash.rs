@@ -35,7 +35,7 @@ impl StateHash {
     }
 
     /// Adds the state of all layers after a step.
-    pub fn update(&mut self, network: &Network<'_>) {
+    pub fn update<const LAYERS: usize>(&mut self, network: &Network<'_, LAYERS>) {
         for layer in 0..network.model().layers().len() {
             self.digest
                 .update(bytemuck::cast_slice(network.spikes(layer).words()));

@@ -6,7 +6,7 @@ use crate::bits::{self, Bits};
 use crate::decode::{self, Decision, Scores};
 use crate::kernel::{BLOCK, Kernel};
 use crate::lif::{Lif, Membrane, Neuron};
-use crate::model::{Input, InputKind, Layer, Model, static_sums};
+use crate::model::{Input, InputKind, Layer, MAX_LAYERS, Model, static_sums};
 
 /// The caller's memory is too small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl core::error::Error for MemoryError {}
 /// use bitspike_core::model::{Model, Sizes, pack_words};
 /// use bitspike_core::network::Network;
 ///
-/// static FILE: [u32; 91] = pack_words(include_bytes!("../tests/models/v1-mixed.bsnn"));
+/// static FILE: [u32; 92] = pack_words(include_bytes!("../tests/models/v1-mixed.bsnn"));
 /// let model = Model::new(&FILE)?;
 /// let mut memory = [0; Sizes::of(&FILE).memory_words()];
 /// let mut network = Network::new(&model, &mut memory)?;
@@ -45,8 +45,8 @@ impl core::error::Error for MemoryError {}
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct Network<'a> {
-    model: &'a Model<'a>,
+pub struct Network<'a, const LAYERS: usize = MAX_LAYERS> {
+    model: &'a Model<'a, LAYERS>,
     kernel: Option<Kernel>,
     /// Sums of the first layer for a graded input.
     sums: &'a mut [u32],
@@ -56,13 +56,13 @@ pub struct Network<'a> {
     step: u32,
 }
 
-impl<'a> Network<'a> {
+impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
     /// A network at rest. It uses the first [`memory_words`](crate::model::Sizes::memory_words)
     /// of `memory` and nothing else.
     ///
     /// # Errors
     /// [`MemoryError`] where `memory` is too small.
-    pub fn new(model: &'a Model<'a>, memory: &'a mut [u32]) -> Result<Self, MemoryError> {
+    pub fn new(model: &'a Model<'a, LAYERS>, memory: &'a mut [u32]) -> Result<Self, MemoryError> {
         let sizes = model.sizes();
         let (expected, got) = (sizes.memory_words(), memory.len());
         let error = MemoryError { expected, got };
@@ -126,7 +126,7 @@ impl<'a> Network<'a> {
     }
 
     /// The model.
-    pub fn model(&self) -> &'a Model<'a> {
+    pub fn model(&self) -> &'a Model<'a, LAYERS> {
         self.model
     }
 
@@ -444,7 +444,7 @@ impl fmt::Display for Difference {
     }
 }
 
-impl Network<'_> {
+impl<const LAYERS: usize> Network<'_, LAYERS> {
     /// The first neuron of a layer whose membrane or spike is not the one that `other` gives for
     /// its flat index; `self` is the left side.
     pub fn difference(
@@ -468,7 +468,7 @@ impl Network<'_> {
     }
 
     /// The first difference between two networks of the same model after the same step.
-    pub fn first_difference(&self, other: &Network<'_>) -> Option<Difference> {
+    pub fn first_difference(&self, other: &Network<'_, LAYERS>) -> Option<Difference> {
         (0..self.model.layers().len()).find_map(|layer| {
             let spikes = other.spikes(layer);
             self.difference(layer, |neuron| {

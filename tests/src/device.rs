@@ -23,7 +23,7 @@ pub fn root() -> &'static Path {
 
 /// The small model that the firmware includes where none is named.
 pub fn small_model() -> PathBuf {
-    root().join("firmware/models/default.bsnn")
+    root().join("core/tests/models/v1-mixed.bsnn")
 }
 
 /// A built firmware binary, as `cargo xtask firmware --json` describes it.

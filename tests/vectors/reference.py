@@ -43,7 +43,7 @@ def parse(data):
     words = struct.unpack("<%dI" % (len(data) // 4), data)
     assert data[:4] == b"BSNN" and words[1] == 1 and words[2] == len(data)
     assert zlib.crc32(data[:12] + data[16:]) == words[3]
-    card = Postcard(data[48 : 48 + words[4]])
+    card = Postcard(data[52 : 52 + words[4]])
     net = {"input": card.varint(), "shape": [card.varint() for _ in range(3)]}
     net["steps"], net["readout"] = card.varint(), card.varint()
     net["groups"] = card.varint() if net["readout"] == 3 else 0
@@ -63,7 +63,7 @@ def parse(data):
         layer["thresholds"], layer["biases"] = card.varint(), card.option(card.varint)
         layers.append(layer)
     assert card.at == words[4]
-    at = 12 + (words[4] + 3) // 4 + (words[5] + 3) // 4
+    at = 13 + (words[4] + 3) // 4 + (words[5] + 3) // 4
     for layer, (shape, taps) in zip(layers, shapes(net, layers)):
         layer["shape"], layer["taps"] = shape, taps
         outputs = shape[2]

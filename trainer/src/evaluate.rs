@@ -39,7 +39,10 @@ pub fn evaluate(model: &Model<'_>, samples: &Samples) -> Result<Evaluation> {
     check_shape(model, samples)?;
     let indices: Vec<usize> = (0..samples.len()).collect();
     // Large enough that the memory of a network does not count, small enough for an even load.
-    let chunk = samples.len().div_ceil(8 * rayon::current_num_threads()).clamp(1, 64);
+    let chunk = samples
+        .len()
+        .div_ceil(8 * rayon::current_num_threads())
+        .clamp(1, 64);
     let start = Instant::now();
     let correct: usize = indices
         .par_chunks(chunk)
@@ -108,8 +111,7 @@ fn network_error(error: &dyn std::fmt::Display) -> Error {
 /// How many of the samples are decided right.
 fn decide(model: &Model<'_>, samples: &Samples, indices: &[usize]) -> Result<usize> {
     let mut memory = vec![0; model.sizes().memory_words()];
-    let mut network =
-        Network::new(model, &mut memory).map_err(|error| network_error(&error))?;
+    let mut network = Network::new(model, &mut memory).map_err(|error| network_error(&error))?;
     let mut correct = 0;
     for &index in indices {
         let decision = network.run(input(model, samples, index)?);
@@ -126,19 +128,29 @@ struct Activity {
 
 impl Activity {
     fn none(model: &Model<'_>) -> Self {
-        Self { spikes: vec![0; model.layers().len()], operations: 0 }
+        Self {
+            spikes: vec![0; model.layers().len()],
+            operations: 0,
+        }
     }
 
     fn plus(&self, other: &Self) -> Self {
-        let spikes = self.spikes.iter().zip(&other.spikes).map(|(a, b)| a + b).collect();
-        Self { spikes, operations: self.operations + other.operations }
+        let spikes = self
+            .spikes
+            .iter()
+            .zip(&other.spikes)
+            .map(|(a, b)| a + b)
+            .collect();
+        Self {
+            spikes,
+            operations: self.operations + other.operations,
+        }
     }
 }
 
 fn activity(model: &Model<'_>, samples: &Samples, indices: &[usize]) -> Result<Activity> {
     let mut memory = vec![0; model.sizes().memory_words()];
-    let mut network =
-        Network::new(model, &mut memory).map_err(|error| network_error(&error))?;
+    let mut network = Network::new(model, &mut memory).map_err(|error| network_error(&error))?;
     let mut activity = Activity::none(model);
     for &index in indices {
         let input = input(model, samples, index)?;

@@ -51,8 +51,9 @@ pub fn finish(
     let calibration: Vec<&[u8]> = (0..splits.train.len().min(CALIBRATION_SAMPLES))
         .map(|index| splits.train.pixels(index))
         .collect();
-    let classes: Vec<String> =
-        (0..splits.train.classes()).map(|class| class.to_string()).collect();
+    let classes: Vec<String> = (0..splits.train.classes())
+        .map(|class| class.to_string())
+        .collect();
     let provenance = format!(
         "bitspike {}, seed {}, {} updates",
         env!("CARGO_PKG_VERSION"),
@@ -71,7 +72,13 @@ pub fn finish(
     model_file::save(&run.join(model_file::NAME), &words)?;
     let integer = evaluate(&model, &splits.test)?;
     let validation = evaluate(&model, &splits.validation)?;
-    draw(&run.join(PICTURE_FILE), &model, network, &splits.test, history)?;
+    draw(
+        &run.join(PICTURE_FILE),
+        &model,
+        network,
+        &splits.test,
+        history,
+    )?;
     Ok(FinalReport {
         integer,
         integer_validation_accuracy: validation.accuracy,
@@ -106,13 +113,16 @@ fn draw(
         network.step(input);
         for (index, layer) in layers.iter_mut().enumerate() {
             let spikes = network.spikes(index);
-            layer.spikes.push((0..layer.units).map(|unit| spikes.get(unit)).collect());
+            layer
+                .spikes
+                .push((0..layer.units).map(|unit| spikes.get(unit)).collect());
         }
     }
     // The last layer is read out by its membranes; its scores are drawn instead of its spikes.
     layers.pop();
-    let scores: Vec<f64> =
-        (0..model.classes()).map(|class| network.score(class) as f64).collect();
+    let scores: Vec<f64> = (0..model.classes())
+        .map(|class| network.score(class) as f64)
+        .collect();
     overview(
         &Overview {
             input_shape: samples.shape(),

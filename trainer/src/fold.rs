@@ -41,15 +41,23 @@ pub fn fold(
     for (index, layer) in network.layers.iter().enumerate() {
         layers.push(FloatLayer::new(index, layer)?);
     }
-    let wide = layers.iter().map(|layer| layer.numerics(Membrane::I32, 0.0, CALIBRATION_FRACTION));
+    let wide = layers
+        .iter()
+        .map(|layer| layer.numerics(Membrane::I32, 0.0, CALIBRATION_FRACTION));
     let wide = wide.collect::<Result<Vec<_>>>()?;
     let file = assemble(network, &layers, &wide, metadata)?;
     let largest = largest_membranes(&file, calibration)?;
     let mut numerics = Vec::new();
     for (layer, largest) in layers.iter().zip(largest) {
-        let narrow = layer.numerics(Membrane::I16, largest, 16).ok().filter(|numerics| {
-            numerics.thresholds.iter().all(|&threshold| threshold >= SMALLEST_THRESHOLD)
-        });
+        let narrow = layer
+            .numerics(Membrane::I16, largest, 16)
+            .ok()
+            .filter(|numerics| {
+                numerics
+                    .thresholds
+                    .iter()
+                    .all(|&threshold| threshold >= SMALLEST_THRESHOLD)
+            });
         numerics.push(match narrow {
             Some(narrow) => narrow,
             None => layer.numerics(Membrane::I32, largest, 16)?,
@@ -84,7 +92,11 @@ impl<'a> FloatLayer<'a> {
         let name = &trained.name;
         let norm = &trained.norm;
         let window = (trained.pool * trained.pool) as f64;
-        let divisor = if index == 0 { window * PIXEL_SCALE } else { window };
+        let divisor = if index == 0 {
+            window * PIXEL_SCALE
+        } else {
+            window
+        };
         let taps = trained.latent.len() / trained.outputs.max(1);
         let mut layer = Self {
             trained,
@@ -94,7 +106,8 @@ impl<'a> FloatLayer<'a> {
             gains: Vec::new(),
         };
         for (channel, latent) in trained.latent.chunks(taps.max(1)).enumerate() {
-            let value = |values: &[f32]| f64::from(values.get(channel).copied().unwrap_or(f32::NAN));
+            let value =
+                |values: &[f32]| f64::from(values.get(channel).copied().unwrap_or(f32::NAN));
             let spread = (value(&norm.variance) + f64::from(norm.epsilon)).sqrt();
             let g = value(&norm.gain) / spread;
             if g == 0.0 || !g.is_finite() {
@@ -105,10 +118,14 @@ impl<'a> FloatLayer<'a> {
             }
             let bias = divisor * ((0.0 - value(&norm.mean)) + value(&norm.shift) / g);
             let sign = if g < 0.0 { -1 } else { 1 };
-            layer.thresholds.push(f64::from(trained.threshold) * divisor / g.abs());
+            layer
+                .thresholds
+                .push(f64::from(trained.threshold) * divisor / g.abs());
             layer.biases.push(if g < 0.0 { -bias } else { bias });
             layer.gains.push(g.abs() / divisor);
-            let weights = latent.iter().map(|&latent| if latent >= 0.0 { sign } else { -sign });
+            let weights = latent
+                .iter()
+                .map(|&latent| if latent >= 0.0 { sign } else { -sign });
             layer.weights.extend(weights);
         }
         Ok(layer)
@@ -125,7 +142,12 @@ impl<'a> FloatLayer<'a> {
         for fraction in (-16..=fraction).rev() {
             let headroom = to_fixed(2.0 * largest, fraction).is_some_and(|value| value <= max);
             if headroom && let Ok((thresholds, biases)) = self.rounded(fraction, max) {
-                return Ok(Numerics { membrane, fraction, thresholds, biases });
+                return Ok(Numerics {
+                    membrane,
+                    fraction,
+                    thresholds,
+                    biases,
+                });
             }
         }
         // Even the fewest fraction bits do not fit: say which channel is at fault.
@@ -180,8 +202,19 @@ impl<'a> FloatLayer<'a> {
             Some(kernel) => {
                 let kernel = [narrow(kernel)?; 2];
                 let (stride, padding) = ([1, 1], [0, 0]);
-                let pool = (pool > 1).then_some(Pool { window: [pool; 2], stride: [pool; 2] });
-                (Operation::Conv2d { channels: outputs, kernel, stride, padding }, pool)
+                let pool = (pool > 1).then_some(Pool {
+                    window: [pool; 2],
+                    stride: [pool; 2],
+                });
+                (
+                    Operation::Conv2d {
+                        channels: outputs,
+                        kernel,
+                        stride,
+                        padding,
+                    },
+                    pool,
+                )
             }
         };
         // Whole words of outputs, or a graded input, favour adding columns of weights.
@@ -198,7 +231,11 @@ impl<'a> FloatLayer<'a> {
             membrane: numerics.membrane,
             fraction: numerics.fraction,
             beta: self.beta().to_bits(),
-            reset: if self.trained.reset { Reset::Subtract } else { Reset::None },
+            reset: if self.trained.reset {
+                Reset::Subtract
+            } else {
+                Reset::None
+            },
             thresholds: Spread::Channel,
             biases: Some(Spread::Channel),
         })
@@ -217,7 +254,9 @@ fn assemble(
     };
     let mut specs = heapless::Vec::new();
     for (index, (layer, numerics)) in layers.iter().zip(numerics).enumerate() {
-        specs.push(layer.spec(index, numerics)?).map_err(|_| refused(&"more than 16 layers"))?;
+        specs
+            .push(layer.spec(index, numerics)?)
+            .map_err(|_| refused(&"more than 16 layers"))?;
     }
     let (gains, logit_scale) = readout(network, layers, numerics)?;
     let [height, width, channels] = network.input;
@@ -240,11 +279,14 @@ fn assemble(
         })
         .collect();
     // Weights take at most a word each, the sections a few hundred bytes.
-    let room: usize = layers.iter().map(|layer| layer.weights.len() + 3 * layer.gains.len()).sum();
+    let room: usize = layers
+        .iter()
+        .map(|layer| layer.weights.len() + 3 * layer.gains.len())
+        .sum();
     let text = metadata.task.len() + metadata.classes.len() + metadata.provenance.len();
     let mut file = vec![0; room + text + 1024];
-    let words = write(&spec, &parameters, &gains, metadata, &mut file)
-        .map_err(|error| refused(&error))?;
+    let words =
+        write(&spec, &parameters, &gains, metadata, &mut file).map_err(|error| refused(&error))?;
     file.truncate(words);
     Ok(file)
 }
@@ -262,7 +304,10 @@ fn readout(
     let largest = last.gains.iter().copied().fold(0.0, f64::max);
     let gain = |gain: &f64| {
         let rounded = to_fixed(f64::from(i16::MAX) * gain / largest, 0);
-        rounded.and_then(|gain| u16::try_from(gain).ok()).unwrap_or(0).max(1)
+        rounded
+            .and_then(|gain| u16::try_from(gain).ok())
+            .unwrap_or(0)
+            .max(1)
     };
     let scale = largest / f64::from(i16::MAX) / f64::from(network.steps);
     Ok((

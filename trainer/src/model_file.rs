@@ -27,10 +27,14 @@ pub fn read(path: &Path) -> Result<Vec<u32>> {
         .collect();
     let error = match Model::new(&words).and_then(|model| model.metadata().map(|_| ())) {
         // Up to three bytes more than whole words: the file is cut or too long.
-        Ok(()) if bytes.len() != words.len() * 4 => {
-            ModelError::Trailing { expected: words.len() * 4, got: bytes.len() }
-        }
-        Err(ModelError::Cut { expected, .. }) => ModelError::Cut { expected, got: bytes.len() },
+        Ok(()) if bytes.len() != words.len() * 4 => ModelError::Trailing {
+            expected: words.len() * 4,
+            got: bytes.len(),
+        },
+        Err(ModelError::Cut { expected, .. }) => ModelError::Cut {
+            expected,
+            got: bytes.len(),
+        },
         Ok(()) => return Ok(words),
         Err(error) => error,
     };
@@ -56,5 +60,9 @@ pub fn save(path: &Path, words: &[u32]) -> Result<()> {
 
 /// Bytes of a model's weights.
 pub fn weight_bytes(model: &Model<'_>) -> usize {
-    model.layers().iter().map(|layer| model.weights(layer).len() * 4).sum()
+    model
+        .layers()
+        .iter()
+        .map(|layer| model.weights(layer).len() * 4)
+        .sum()
 }

@@ -94,7 +94,7 @@ pub(crate) fn cargo(toolchain: &Toolchain, subcommand: &str, board: &Board) -> C
 
 /// The model that is included where none is named.
 fn default_model() -> PathBuf {
-    root().join("firmware/models/default.bsnn")
+    root().join("core/tests/models/v1-mixed.bsnn")
 }
 
 fn build(board: &Board, toolchain: &Toolchain, name: &str, model: Option<&Path>) -> Outcome<Image> {

@@ -74,7 +74,10 @@ pub(super) fn nonzero(layer: &Layer, input: Input<'_>, at: usize, count: usize) 
         });
         return words.sum();
     }
-    let (width, channels) = (usize::from(layer.map().width), usize::from(layer.map().channels));
+    let (width, channels) = (
+        usize::from(layer.map().width),
+        usize::from(layer.map().channels),
+    );
     let value = |index: usize| {
         let pixel = index / channels;
         map_value(layer, input, pixel / width, pixel % width, index % channels)

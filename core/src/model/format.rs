@@ -50,6 +50,32 @@ pub struct NetworkSpec {
     pub layers: heapless::Vec<LayerSpec, { super::MAX_LAYERS }>,
 }
 
+impl NetworkSpec {
+    /// What stands before the layers in the section.
+    pub(super) fn head(&self) -> Head {
+        Head {
+            input: self.input,
+            shape: self.shape,
+            steps: self.steps,
+            readout: self.readout,
+            logit_scale: self.logit_scale,
+            layers: self.layers.len() as u32,
+        }
+    }
+}
+
+/// The start of the section of layers: a [`NetworkSpec`] up to the number of its layers.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct Head {
+    pub(super) input: InputKind,
+    pub(super) shape: [u16; 3],
+    pub(super) steps: u32,
+    pub(super) readout: Readout,
+    pub(super) logit_scale: f32,
+    /// Postcard writes the length of a sequence as it writes a number.
+    pub(super) layers: u32,
+}
+
 /// How a decision is read out of the last layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Readout {

@@ -2,7 +2,7 @@
 
 use super::error::ModelError;
 use super::format::{
-    InputKind, LayerSpec, NetworkSpec, Operation, Pool, PoolKind, Readout, Spread, WeightOrder,
+    Head, InputKind, LayerSpec, Operation, Pool, PoolKind, Readout, Spread, WeightOrder,
 };
 use super::prelude::Sizes;
 use super::{MAX_LAYERS, MAX_STEPS, MAX_UNITS};
@@ -31,21 +31,16 @@ impl Shape {
 ///
 /// A linear layer is a convolution with one output position: over a 1x1 map whose channels are
 /// the flattened input, or over the whole map where its input is pooled.
+///
+/// Kept small, since a device holds sixteen of them: what follows from other fields is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layer {
     spec: LayerSpec,
     input: Shape,
-    map: Shape,
     output: Shape,
-    kernel: [u16; 2],
-    stride: [u16; 2],
-    padding: [u16; 2],
     narrow: bool,
-    /// First word of weights, thresholds and biases among the parameters.
-    pub(super) weights_at: u32,
-    pub(super) thresholds_at: u32,
-    pub(super) biases_at: u32,
-    pub(super) end_at: u32,
+    /// First word of the layer among the parameters.
+    weights_at: u32,
     /// First word of the layer among the membranes and among the spikes.
     pub(crate) membranes_at: u32,
     pub(crate) spikes_at: u32,
@@ -65,7 +60,21 @@ impl Layer {
     /// Shape of what the weights see: the input, pooled where the spec says so; for a linear
     /// layer without pooling, one position with all values as channels.
     pub fn map(&self) -> Shape {
-        self.map
+        match self.spec.input_pool {
+            // The loader has checked that the window fits.
+            Some(input_pool) => pooled(self.input, input_pool.pool).unwrap_or(self.input),
+            None if self.is_linear() => Shape {
+                height: 1,
+                width: 1,
+                channels: self.input.units() as u16,
+            },
+            None => self.input,
+        }
+    }
+
+    /// Whether every output reads the whole input.
+    pub fn is_linear(&self) -> bool {
+        matches!(self.spec.operation, Operation::Linear { .. })
     }
 
     /// Shape of the layer's neurons.
@@ -80,22 +89,32 @@ impl Layer {
 
     /// Height and width of the kernel over [`map`](Self::map).
     pub fn kernel(&self) -> [usize; 2] {
-        self.kernel.map(usize::from)
+        match self.spec.operation {
+            Operation::Linear { .. } => [self.map().height.into(), self.map().width.into()],
+            Operation::Conv2d { kernel, .. } => kernel.map(usize::from),
+        }
     }
 
     /// Rows and columns between positions of the kernel.
     pub fn stride(&self) -> [usize; 2] {
-        self.stride.map(usize::from)
+        match self.spec.operation {
+            Operation::Linear { .. } => [1, 1],
+            Operation::Conv2d { stride, .. } => stride.map(usize::from),
+        }
     }
 
     /// Rows and columns of padding.
     pub fn padding(&self) -> [usize; 2] {
-        self.padding.map(usize::from)
+        match self.spec.operation {
+            Operation::Linear { .. } => [0, 0],
+            Operation::Conv2d { padding, .. } => padding.map(usize::from),
+        }
     }
 
     /// Inputs of one weighted sum: kernel height x kernel width x channels.
     pub fn taps(&self) -> usize {
-        usize::from(self.kernel[0]) * usize::from(self.kernel[1]) * usize::from(self.map.channels)
+        let [height, width] = self.kernel();
+        height * width * usize::from(self.map().channels)
     }
 
     /// Window and stride of the pooling between the sum and the neurons; `[1, 1]` for none.
@@ -165,7 +184,7 @@ impl Layer {
         spec: &LayerSpec,
         input: Shape,
         kind: InputKind,
-        at: &Offsets,
+        at: Offsets,
     ) -> Result<Self, ModelError> {
         let shape = |what| ModelError::Shape { layer: index, what };
         let undefined = |what| Err(ModelError::Undefined { layer: index, what });
@@ -252,44 +271,38 @@ impl Layer {
         let mut layer = Self {
             spec: *spec,
             input,
-            map,
             output,
-            kernel,
-            stride,
-            padding,
             narrow: false,
             weights_at: at.parameters,
-            thresholds_at: 0,
-            biases_at: 0,
-            end_at: 0,
             membranes_at: at.membranes,
             spikes_at: at.spikes,
         };
         layer.narrow = layer.lif().is_narrow(largest);
-        let too_many = ModelError::Units {
-            layer: index,
-            got: usize::MAX,
-        };
-        let words = |count: usize| u32::try_from(count).map_err(|_| too_many);
-        let add = |to: u32, count: usize| to.checked_add(words(count)?).ok_or(too_many);
-        let weight_words = layer
-            .rows()
-            .checked_mul(layer.row_words())
-            .ok_or(too_many)?;
-        layer.thresholds_at = add(layer.weights_at, weight_words)?;
-        let thresholds = spec.membrane.words(layer.parameters(spec.thresholds));
-        layer.biases_at = add(layer.thresholds_at, thresholds)?;
-        let biases = spec.biases.map_or(0, |spread| layer.parameters(spread));
-        layer.end_at = add(layer.biases_at, spec.membrane.words(biases))?;
+        // Nothing behind this point can overflow.
+        let words = (layer.rows() as u64 * layer.row_words() as u64)
+            .saturating_add(4 * layer.units() as u64);
+        if u64::from(at.parameters) + words > u64::from(u32::MAX) {
+            return Err(ModelError::Units {
+                layer: index,
+                got: layer.units(),
+            });
+        }
         Ok(layer)
     }
-}
 
-/// Where the next layer's words begin.
-struct Offsets {
-    parameters: u32,
-    membranes: u32,
-    spikes: u32,
+    /// First words of weights, thresholds and biases among the parameters, and the end.
+    pub(super) fn sections(&self) -> [usize; 4] {
+        let words = |spread| self.spec.membrane.words(self.parameters(spread));
+        let weights = self.weights_at as usize;
+        let thresholds = weights + self.rows() * self.row_words();
+        let biases = thresholds + words(self.spec.thresholds);
+        [
+            weights,
+            thresholds,
+            biases,
+            biases + self.spec.biases.map_or(0, words),
+        ]
+    }
 }
 
 /// Number of positions of a kernel along one side; `None` where it does not fit or has no size.
@@ -340,85 +353,121 @@ pub(crate) fn readout_words(units: usize) -> usize {
     2 * units + 4
 }
 
-/// The layers of a network with their geometry.
-pub(super) type Layers = heapless::Vec<Layer, MAX_LAYERS>;
-
-/// Checks shapes and numerics of a whole network and lays out its words.
-///
-/// The sizes of the result lack the lengths of the two sections.
-pub(super) fn plan(spec: &NetworkSpec) -> Result<(Layers, Sizes), ModelError> {
-    let [height, width, channels] = spec.shape;
-    let shape = Shape {
-        height,
-        width,
-        channels,
-    };
-    let units = [height, width, channels]
-        .map(u64::from)
-        .iter()
-        .product::<u64>();
-    if !(1..=MAX_UNITS as u64).contains(&units) {
-        return Err(ModelError::Input {
-            got: usize::try_from(units).unwrap_or(usize::MAX),
-        });
-    }
-    if !(1..=MAX_STEPS).contains(&spec.steps) {
-        return Err(ModelError::Steps { got: spec.steps });
-    }
-    let mut layers = Layers::new();
-    let mut input = shape;
-    let mut kind = spec.input;
-    let mut at = Offsets {
-        parameters: 0,
-        membranes: 0,
-        spikes: 0,
-    };
-    let mut widest = 0;
-    for (index, layer) in spec.layers.iter().enumerate() {
-        let layer = Layer::new(index, layer, input, kind, &at)?;
-        at.parameters = layer.end_at;
-        at.membranes += layer.spec.membrane.words(layer.units()) as u32;
-        at.spikes += words_for(layer.units()) as u32;
-        widest = widest.max(layer.units());
-        input = layer.output;
-        kind = InputKind::Spikes;
-        let _ = layers.push(layer);
-    }
-    let (Some(first), Some(last)) = (layers.first(), layers.last()) else {
-        return Err(ModelError::Layers { got: 0 });
-    };
-    check_readout(spec.readout, last)?;
-    let gains = if spec.readout.has_gains() {
-        last.units().div_ceil(2)
-    } else {
-        0
-    };
-    let sizes = Sizes {
-        file_bytes: 0,
-        network_bytes: 0,
-        metadata_bytes: 0,
-        parameter_words: at.parameters as usize + gains,
-        membrane_words: at.membranes as usize,
-        spike_words: at.spikes as usize,
-        scratch_words: static_sums(first, spec.input).1 + readout_words(last.units()),
-        input_bytes: if spec.input.is_graded() {
-            units as usize
-        } else {
-            4 * words_for(units as usize)
-        },
-        widest,
-    };
-    Ok((layers, sizes))
+/// Where the next layer's words begin.
+#[derive(Debug, Clone, Copy, Default)]
+struct Offsets {
+    parameters: u32,
+    membranes: u32,
+    spikes: u32,
 }
 
-fn check_readout(readout: Readout, last: &Layer) -> Result<(), ModelError> {
+/// Checks shapes and numerics layer by layer and lays out the network's words.
+///
+/// Layers come one at a time, so that a device never holds their specs twice.
+#[derive(Debug)]
+pub(super) struct Planner {
+    head: Head,
+    input_units: usize,
+    /// What the next layer reads.
+    shape: Shape,
+    kind: InputKind,
+    at: Offsets,
+    count: usize,
+    widest: usize,
+    sum_words: usize,
+    last: Option<(usize, Reset)>,
+}
+
+impl Planner {
+    /// Starts with what is said of the network as a whole.
+    pub(super) fn new(head: Head) -> Result<Self, ModelError> {
+        let [height, width, channels] = head.shape;
+        let units = head.shape.map(u64::from).iter().product::<u64>();
+        let input_units = usize::try_from(units).unwrap_or(usize::MAX);
+        if !(1..=MAX_UNITS).contains(&input_units) {
+            return Err(ModelError::Input { got: input_units });
+        }
+        if !(1..=MAX_STEPS).contains(&head.steps) {
+            return Err(ModelError::Steps { got: head.steps });
+        }
+        let layers = head.layers as usize;
+        if !(1..=MAX_LAYERS).contains(&layers) {
+            return Err(ModelError::Layers { got: layers });
+        }
+        Ok(Self {
+            input_units,
+            shape: Shape {
+                height,
+                width,
+                channels,
+            },
+            kind: head.input,
+            at: Offsets::default(),
+            count: 0,
+            widest: 0,
+            sum_words: 0,
+            last: None,
+            head,
+        })
+    }
+
+    /// Checks the next layer.
+    pub(super) fn layer(&mut self, spec: &LayerSpec) -> Result<Layer, ModelError> {
+        let layer = Layer::new(self.count, spec, self.shape, self.kind, self.at)?;
+        let units = layer.units();
+        if self.count == 0 {
+            self.sum_words = static_sums(&layer, self.kind).1;
+        }
+        self.at.parameters = layer.sections()[3] as u32;
+        self.at.membranes += spec.membrane.words(units) as u32;
+        self.at.spikes += words_for(units) as u32;
+        self.widest = self.widest.max(units);
+        self.shape = layer.output;
+        self.kind = InputKind::Spikes;
+        self.last = Some((units, spec.reset));
+        self.count += 1;
+        Ok(layer)
+    }
+
+    /// The sizes of the network, once all layers have come; without the lengths of file and
+    /// sections.
+    pub(super) fn finish(self) -> Result<Sizes, ModelError> {
+        let Some((outputs, reset)) = self.last else {
+            return Err(ModelError::Layers { got: 0 });
+        };
+        let readout = self.head.readout;
+        check_readout(readout, outputs, reset)?;
+        let gains = if readout.has_gains() {
+            outputs.div_ceil(2)
+        } else {
+            0
+        };
+        let graded = self.head.input.is_graded();
+        Ok(Sizes {
+            file_bytes: 0,
+            network_bytes: 0,
+            metadata_bytes: 0,
+            parameter_words: self.at.parameters as usize + gains,
+            membrane_words: self.at.membranes as usize,
+            spike_words: self.at.spikes as usize,
+            scratch_words: self.sum_words + readout_words(outputs),
+            input_bytes: if graded {
+                self.input_units
+            } else {
+                4 * words_for(self.input_units)
+            },
+            widest: self.widest,
+            layers: self.count,
+        })
+    }
+}
+
+fn check_readout(readout: Readout, outputs: usize, reset: Reset) -> Result<(), ModelError> {
     let what = match readout {
-        Readout::Membrane if last.spec.reset != Reset::None => {
+        Readout::Membrane if reset != Reset::None => {
             "the membrane read-out needs an output layer without reset"
         }
-        Readout::Population { groups }
-            if groups == 0 || !last.units().is_multiple_of(groups.into()) =>
-        {
+        Readout::Population { groups } if groups == 0 || !outputs.is_multiple_of(groups.into()) => {
             "the outputs do not divide into equal groups"
         }
         _ => return Ok(()),

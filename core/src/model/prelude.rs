@@ -24,8 +24,9 @@ pub(super) mod word {
     pub(crate) const SCRATCH_WORDS: usize = 9;
     pub(crate) const INPUT_BYTES: usize = 10;
     pub(crate) const WIDEST: usize = 11;
+    pub(crate) const LAYERS: usize = 12;
     /// Words of the prelude.
-    pub(crate) const COUNT: usize = 12;
+    pub(crate) const COUNT: usize = 13;
 }
 
 /// What the prelude of a model file says, readable in a `const`: with it the state of an included
@@ -35,12 +36,12 @@ pub(super) mod word {
 /// compares them.
 ///
 /// ```
-/// use bitspike_core::model::{Sizes, pack_words};
+/// use bitspike_core::model::{Model, Sizes, pack_words};
 /// const FILE: &[u8] = include_bytes!("../../tests/models/v1-mixed.bsnn");
 /// static WORDS: [u32; FILE.len().div_ceil(4)] = pack_words(FILE);
 /// const SIZES: Sizes = Sizes::of(&pack_words::<{ FILE.len().div_ceil(4) }>(FILE));
 /// let mut memory = [0; SIZES.memory_words()];
-/// let model = bitspike_core::model::Model::new(&WORDS).unwrap();
+/// let model = Model::<{ SIZES.layers }>::sized(&WORDS).unwrap();
 /// let network = bitspike_core::network::Network::new(&model, &mut memory).unwrap();
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub struct Sizes {
     pub input_bytes: usize,
     /// Units of the widest layer.
     pub widest: usize,
+    /// Number of layers.
+    pub layers: usize,
 }
 
 impl Sizes {
@@ -79,6 +82,7 @@ impl Sizes {
                 scratch_words: 0,
                 input_bytes: 0,
                 widest: 0,
+                layers: 0,
             };
         }
         Self {
@@ -91,6 +95,7 @@ impl Sizes {
             scratch_words: words[word::SCRATCH_WORDS] as usize,
             input_bytes: words[word::INPUT_BYTES] as usize,
             widest: words[word::WIDEST] as usize,
+            layers: words[word::LAYERS] as usize,
         }
     }
 
@@ -124,6 +129,7 @@ impl Sizes {
             (word::SCRATCH_WORDS, self.scratch_words),
             (word::INPUT_BYTES, self.input_bytes),
             (word::WIDEST, self.widest),
+            (word::LAYERS, self.layers),
         ];
         for (index, value) in values {
             if let Some(word) = file.get_mut(index) {

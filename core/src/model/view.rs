@@ -1,8 +1,9 @@
 //! The checked view of a model file.
 
+use super::MAX_LAYERS;
 use super::error::{InputError, ModelError, ParameterError};
-use super::format::{InputKind, NetworkSpec, Readout, Spread};
-use super::layer::{Layer, Layers, Shape, plan};
+use super::format::{Head, InputKind, Readout, Spread};
+use super::layer::{Layer, Planner, Shape};
 use super::metadata::Metadata;
 use super::prelude::{Sizes, word};
 use crate::bits;
@@ -11,11 +12,14 @@ use crate::lif::Membrane;
 /// A model whose file has been checked: everything in it can be used without further checks.
 ///
 /// Borrows the file's words; weights and parameters stay where they are (in flash on a device).
+///
+/// `LAYERS` is room for layers, about 72 bytes each. A program with an included model knows their
+/// number ([`Sizes::layers`]) and saves memory by [`sized`](Self::sized).
 #[derive(Debug, Clone)]
-pub struct Model<'a> {
+pub struct Model<'a, const LAYERS: usize = MAX_LAYERS> {
     words: &'a [u32],
     parameters: &'a [u32],
-    layers: Layers,
+    layers: heapless::Vec<Layer, LAYERS>,
     sizes: Sizes,
     input: InputKind,
     shape: Shape,
@@ -25,7 +29,7 @@ pub struct Model<'a> {
 }
 
 impl<'a> Model<'a> {
-    /// Checks a model file, given as little-endian words.
+    /// Checks a model file of up to 16 layers, given as little-endian words.
     ///
     /// Cost: one pass over the file for the checksum and one over its parameters.
     ///
@@ -33,16 +37,55 @@ impl<'a> Model<'a> {
     /// A [`ModelError`] that names the first thing that is wrong; every single changed bit, cut
     /// or surplus word is refused.
     pub fn new(words: &'a [u32]) -> Result<Self, ModelError> {
+        Self::sized(words)
+    }
+}
+
+impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
+    /// As [`Model::new`], for a model of up to `LAYERS` layers.
+    ///
+    /// # Errors
+    /// As [`Model::new`]; [`ModelError::Layers`] for a model with more layers.
+    // Apart, so that a caller's frame does not hold the loader's.
+    #[inline(never)]
+    pub fn sized(words: &'a [u32]) -> Result<Self, ModelError> {
         let stated = Sizes::parse(words)?;
         let (metadata_at, parameters_at) = stated.sections().ok_or(ModelError::Sections)?;
         let section = words.get(word::COUNT..metadata_at).unwrap_or(&[]);
         let section = section_bytes(section, stated.network_bytes).ok_or(ModelError::Sections)?;
-        let (spec, rest) =
-            postcard::take_from_bytes::<NetworkSpec>(section).map_err(|_| ModelError::Network)?;
+        let (head, mut rest) =
+            postcard::take_from_bytes::<Head>(section).map_err(|_| ModelError::Network)?;
+        let mut planner = Planner::new(head)?;
+        let [height, width, channels] = head.shape;
+        let mut model = Self {
+            words,
+            parameters: words.get(parameters_at..).unwrap_or(&[]),
+            layers: heapless::Vec::new(),
+            sizes: stated,
+            input: head.input,
+            shape: Shape {
+                height,
+                width,
+                channels,
+            },
+            steps: head.steps,
+            readout: head.readout,
+            logit_scale: head.logit_scale,
+        };
+        for _ in 0..head.layers {
+            let (spec, after) = postcard::take_from_bytes(rest).map_err(|_| ModelError::Network)?;
+            rest = after;
+            let layer = planner.layer(&spec)?;
+            let got = head.layers as usize;
+            model
+                .layers
+                .push(layer)
+                .map_err(|_| ModelError::Layers { got })?;
+        }
         if !rest.is_empty() {
             return Err(ModelError::Network);
         }
-        let (layers, needed) = plan(&spec)?;
+        let needed = planner.finish()?;
         for (what, expected, got) in [
             (
                 "parameter words",
@@ -67,22 +110,6 @@ impl<'a> Model<'a> {
                 });
             }
         }
-        let [height, width, channels] = spec.shape;
-        let model = Self {
-            words,
-            parameters: words.get(parameters_at..).unwrap_or(&[]),
-            layers,
-            sizes: stated,
-            input: spec.input,
-            shape: Shape {
-                height,
-                width,
-                channels,
-            },
-            steps: spec.steps,
-            readout: spec.readout,
-            logit_scale: spec.logit_scale,
-        };
         for (index, layer) in model.layers.iter().enumerate() {
             model.check_padding(index, layer)?;
             model
@@ -160,7 +187,8 @@ impl<'a> Model<'a> {
 
     /// The weight words of a layer, in the order of its spec.
     pub fn weights(&self, layer: &Layer) -> &'a [u32] {
-        self.words_between(layer.weights_at, layer.thresholds_at)
+        let [from, to, ..] = layer.sections();
+        self.words_between(from, to)
     }
 
     /// Whether the weight from `tap` to `output` (a channel) of a layer is +1.
@@ -170,8 +198,9 @@ impl<'a> Model<'a> {
 
     /// The thresholds of a layer.
     pub fn thresholds(&self, layer: &Layer) -> Parameters<'a> {
+        let [_, from, to, _] = layer.sections();
         Parameters::new(
-            self.words_between(layer.thresholds_at, layer.biases_at),
+            self.words_between(from, to),
             layer,
             Some(layer.spec().thresholds),
         )
@@ -179,11 +208,8 @@ impl<'a> Model<'a> {
 
     /// The biases of a layer; all 0 where it has none.
     pub fn biases(&self, layer: &Layer) -> Parameters<'a> {
-        Parameters::new(
-            self.words_between(layer.biases_at, layer.end_at),
-            layer,
-            layer.spec().biases,
-        )
+        let [.., from, to] = layer.sections();
+        Parameters::new(self.words_between(from, to), layer, layer.spec().biases)
     }
 
     /// Gain of a class in the read-out; 1 where the read-out has none.
@@ -191,7 +217,7 @@ impl<'a> Model<'a> {
         if !self.readout.has_gains() {
             return 1;
         }
-        let at = self.last().map_or(0, |layer| layer.end_at as usize);
+        let at = self.last().map_or(0, |layer| layer.sections()[3]);
         half_word(self.parameters.get(at..).unwrap_or(&[]), class)
     }
 
@@ -240,10 +266,8 @@ impl<'a> Model<'a> {
         self.layers.last()
     }
 
-    fn words_between(&self, from: u32, to: u32) -> &'a [u32] {
-        self.parameters
-            .get(from as usize..to as usize)
-            .unwrap_or(&[])
+    fn words_between(&self, from: usize, to: usize) -> &'a [u32] {
+        self.parameters.get(from..to).unwrap_or(&[])
     }
 
     fn check_length(&self, got: usize) -> Result<(), InputError> {

@@ -1,8 +1,9 @@
 //! The writer of model files.
 
+use super::MAX_LAYERS;
 use super::error::WriteError;
 use super::format::{NetworkSpec, Spread};
-use super::layer::{Layer, plan};
+use super::layer::{Layer, Planner};
 use super::metadata::Metadata;
 use super::prelude::word;
 use super::view::Model;
@@ -65,7 +66,12 @@ pub fn write(
     metadata: &Metadata<'_>,
     file: &mut [u32],
 ) -> Result<usize, WriteError> {
-    let (layers, mut sizes) = plan(spec)?;
+    let mut planner = Planner::new(spec.head())?;
+    let mut layers = heapless::Vec::<Layer, MAX_LAYERS>::new();
+    for layer in &spec.layers {
+        let _ = layers.push(planner.layer(layer)?);
+    }
+    let mut sizes = planner.finish()?;
     check_count(0, "layers with parameters", layers.len(), parameters.len())?;
     file.fill(0);
     let rest = file.get_mut(word::COUNT..).ok_or(WriteError::Buffer)?;
@@ -92,7 +98,7 @@ pub fn write(
         };
         check_count(layers.len() - 1, "gains", expected, gains.len())?;
         for (index, gain) in gains.iter().enumerate() {
-            let at = last.end_at as usize * 32 + index * 16;
+            let at = last.sections()[3] * 32 + index * 16;
             bits::write(target, at, 16, u32::from(*gain));
         }
     }
@@ -107,20 +113,16 @@ fn write_layer(
     values: &LayerParameters<'_>,
     target: &mut [u32],
 ) -> Result<(), WriteError> {
+    let [weights_at, thresholds_at, biases_at, _] = layer.sections();
     let taps = layer.taps();
     let channels = usize::from(layer.output().channels);
     check_count(index, "weights", taps * channels, values.weights.len())?;
     for (weight, position) in values.weights.iter().zip(0..) {
         let bit = layer.weight_bit(position / taps, position % taps);
-        bits::write(
-            target,
-            layer.weights_at as usize * 32 + bit,
-            1,
-            (*weight >= 0).into(),
-        );
+        bits::write(target, weights_at * 32 + bit, 1, (*weight >= 0).into());
     }
     let spec = layer.spec();
-    let mut write = |what, at: u32, spread: Option<Spread>, values: &[i32]| {
+    let mut write = |what, at: usize, spread: Option<Spread>, values: &[i32]| {
         let expected = spread.map_or(0, |spread| layer.parameters(spread));
         check_count(index, what, expected, values.len())?;
         let (min, max) = spec.membrane.range();
@@ -141,22 +143,17 @@ fn write_layer(
             } else {
                 32
             };
-            bits::write(
-                target,
-                at as usize * 32 + position * width,
-                width,
-                value as u32,
-            );
+            bits::write(target, at * 32 + position * width, width, value as u32);
         }
         Ok(())
     };
     write(
         "thresholds",
-        layer.thresholds_at,
+        thresholds_at,
         Some(spec.thresholds),
         values.thresholds,
     )?;
-    write("biases", layer.biases_at, spec.biases, values.biases)
+    write("biases", biases_at, spec.biases, values.biases)
 }
 
 fn check_count(

@@ -22,13 +22,18 @@ use bitspike_core::network::Network;
 use bitspike_firmware::{Board, ThisBoard, entry, model, stack};
 use embedded_hal::digital::OutputPin;
 
+/// Room for just the layers of the included model.
+type IncludedModel<'a> = Model<'a, { model::SIZES.layers }>;
+type IncludedNetwork<'a> = Network<'a, { model::SIZES.layers }>;
+
 #[entry]
 fn main() -> ! {
     stack::paint();
     let mut board = ThisBoard::take();
-    let code = match Model::new(&model::WORDS) {
+    // Matched by reference: moving the model out would need room for a second one.
+    let code = match &IncludedModel::sized(&model::WORDS) {
         // A line that does not arrive means that the host is gone.
-        Ok(model) => serve(&mut board, &model).unwrap_or(1),
+        Ok(model) => serve(&mut board, model).unwrap_or(1),
         Err(cause) => {
             let _ = writeln!(board, "refused: {cause}");
             1
@@ -38,7 +43,7 @@ fn main() -> ! {
 }
 
 /// Answers requests until the last one.
-fn serve<B: Board>(board: &mut B, model: &Model<'_>) -> Result<i32, fmt::Error> {
+fn serve<B: Board>(board: &mut B, model: &IncludedModel<'_>) -> Result<i32, fmt::Error> {
     let input = model::INPUT.take();
     let mut network = match Network::new(model, model::STATE.take()) {
         Ok(network) => network,
@@ -89,7 +94,7 @@ fn serve<B: Board>(board: &mut B, model: &Model<'_>) -> Result<i32, fmt::Error> 
 }
 
 /// The received words as the kind of input that the model reads.
-fn as_input<'i>(model: &Model<'_>, words: &'i [u32]) -> Result<Input<'i>, InputError> {
+fn as_input<'i>(model: &IncludedModel<'_>, words: &'i [u32]) -> Result<Input<'i>, InputError> {
     if model.input_kind().is_graded() {
         let bytes: &[u8] = bytemuck::cast_slice(words);
         model.input(&bytes[..model::SIZES.input_bytes])
@@ -101,7 +106,7 @@ fn as_input<'i>(model: &Model<'_>, words: &'i [u32]) -> Result<Input<'i>, InputE
 /// Decides once to count instructions, then step by step to hash and dump.
 fn answer<B: Board>(
     board: &mut B,
-    network: &mut Network<'_>,
+    network: &mut IncludedNetwork<'_>,
     input: Input<'_>,
     dump: bool,
 ) -> fmt::Result {
@@ -138,7 +143,7 @@ fn answer<B: Board>(
     )
 }
 
-fn send_state<B: Board>(board: &mut B, network: &Network<'_>, step: u32) -> fmt::Result {
+fn send_state<B: Board>(board: &mut B, network: &IncludedNetwork<'_>, step: u32) -> fmt::Result {
     for layer in 0..network.model().layers().len() {
         write!(board, "state step={step} layer={layer} spikes=")?;
         send_words(board, network.spikes(layer).words())?;

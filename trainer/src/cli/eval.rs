@@ -144,11 +144,18 @@ fn print(result: &Evaluation) {
         result.correct,
         result.samples
     );
-    let rates: Vec<String> = result.firing_rates.iter().map(|rate| format!("{rate:.3}")).collect();
+    let rates: Vec<String> = result
+        .firing_rates
+        .iter()
+        .map(|rate| format!("{rate:.3}"))
+        .collect();
     println!("firing rates by layer: {}", rates.join(" "));
     println!(
         "synaptic operations a decision: {:.0}, steps: {}",
         result.synops_mean, result.steps_mean
     );
-    println!("{:.0} samples a second on this machine", result.samples_per_second);
+    println!(
+        "{:.0} samples a second on this machine",
+        result.samples_per_second
+    );
 }

@@ -26,7 +26,10 @@ pub struct Args {
 /// If the run has no model yet, or the file cannot be written.
 pub fn run(args: Args) -> Result<()> {
     if !args.run.is_dir() {
-        return Err(Error::usage(format!("{} is no run directory", args.run.display())));
+        return Err(Error::usage(format!(
+            "{} is no run directory",
+            args.run.display()
+        )));
     }
     let words = model_file::read(&model_path(&args.run)?)?;
     model_file::save(&args.output, &words)?;

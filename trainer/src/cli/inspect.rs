@@ -48,7 +48,11 @@ fn print(model: &Model<'_>, file_bytes: usize) {
     if let Ok(metadata) = model.metadata() {
         println!("task: {} ({})", metadata.task, metadata.provenance);
     }
-    println!("input: {} {:?}", text(model.input_shape()), model.input_kind());
+    println!(
+        "input: {} {:?}",
+        text(model.input_shape()),
+        model.input_kind()
+    );
     for (index, layer) in model.layers().iter().enumerate() {
         let spec = layer.spec();
         println!(
@@ -61,7 +65,11 @@ fn print(model: &Model<'_>, file_bytes: usize) {
             spec.fraction
         );
     }
-    println!("read-out: {:?} over {} steps", model.readout(), model.steps());
+    println!(
+        "read-out: {:?} over {} steps",
+        model.readout(),
+        model.steps()
+    );
     println!(
         "file: {file_bytes} bytes, {} of them weights; memory: {} bytes and {} of input",
         model_file::weight_bytes(model),
@@ -71,9 +79,14 @@ fn print(model: &Model<'_>, file_bytes: usize) {
 }
 
 fn document(model: &Model<'_>, weights: bool) -> Value {
-    let layers: Vec<Value> =
-        model.layers().iter().map(|layer| layer_document(model, layer, weights)).collect();
-    let gains: Vec<u16> = (0..model.classes()).map(|class| model.gain(class)).collect();
+    let layers: Vec<Value> = model
+        .layers()
+        .iter()
+        .map(|layer| layer_document(model, layer, weights))
+        .collect();
+    let gains: Vec<u16> = (0..model.classes())
+        .map(|class| model.gain(class))
+        .collect();
     json!({
         "schema": 1,
         "input": format!("{:?}", model.input_kind()).to_lowercase(),
@@ -97,7 +110,10 @@ fn document(model: &Model<'_>, weights: bool) -> Value {
 fn layer_document(model: &Model<'_>, layer: &Layer, weights: bool) -> Value {
     let spec = layer.spec();
     let (window, pool_stride) = layer.pool();
-    let linear = matches!(spec.operation, bitspike_core::model::Operation::Linear { .. });
+    let linear = matches!(
+        spec.operation,
+        bitspike_core::model::Operation::Linear { .. }
+    );
     let mut document = json!({
         "kind": if linear { "linear" } else { "conv2d" },
         "shape_in": sides(layer.input()),
@@ -115,8 +131,18 @@ fn layer_document(model: &Model<'_>, layer: &Layer, weights: bool) -> Value {
     });
     if weights {
         let channels = usize::from(layer.output().channels);
-        let sign = |channel, tap| if model.weight(layer, channel, tap) { 1 } else { -1 };
-        let row = |channel| (0..layer.taps()).map(|tap| sign(channel, tap)).collect::<Vec<i8>>();
+        let sign = |channel, tap| {
+            if model.weight(layer, channel, tap) {
+                1
+            } else {
+                -1
+            }
+        };
+        let row = |channel| {
+            (0..layer.taps())
+                .map(|tap| sign(channel, tap))
+                .collect::<Vec<i8>>()
+        };
         let neurons = || (0..layer.units()).map(|neuron| (neuron, neuron % channels));
         let (thresholds, biases) = (model.thresholds(layer), model.biases(layer));
         document["weights"] = (0..channels).map(row).collect();

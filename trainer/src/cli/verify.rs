@@ -57,7 +57,14 @@ pub fn run(args: Args) -> Result<()> {
     let mut images = Vec::new();
     for machine in &args.on {
         let host = machine == "host";
-        images.push((machine, if host { None } else { Some(Image::build(machine, &path)?) }));
+        images.push((
+            machine,
+            if host {
+                None
+            } else {
+                Some(Image::build(machine, &path)?)
+            },
+        ));
     }
     let bar = progress_bar((images.len() * samples.len()) as u64);
     let compare = |machine: &str, image: &Option<Image>| match image {
@@ -71,12 +78,18 @@ pub fn run(args: Args) -> Result<()> {
             .map(|(machine, image)| scope.spawn(|| compare(machine.as_str(), image)))
             .collect();
         let lost = |_| Err(Error::failed("a comparison ended early"));
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(lost)).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(lost))
+            .collect()
     });
     bar.finish_and_clear();
     let reports = reports.into_iter().collect::<Result<Vec<_>>>()?;
     if args.json {
-        println!("{:#}", json!({ "schema": 1, "model": path, "machines": reports }));
+        println!(
+            "{:#}",
+            json!({ "schema": 1, "model": path, "machines": reports })
+        );
     } else {
         print(&reports);
     }
@@ -88,7 +101,10 @@ pub fn run(args: Args) -> Result<()> {
     if differing.is_empty() {
         return Ok(());
     }
-    Err(Error::failed(format!("the machines do not agree\n{}", differing.join("\n"))))
+    Err(Error::failed(format!(
+        "the machines do not agree\n{}",
+        differing.join("\n")
+    )))
 }
 
 fn samples(args: &Args, model: &Model<'_>) -> Result<Vec<Sample>> {
@@ -112,7 +128,9 @@ fn samples(args: &Args, model: &Model<'_>) -> Result<Vec<Sample>> {
             test.len()
         )));
     }
-    Ok((0..count).map(|index| Sample::Bytes(test.pixels(index).to_vec())).collect())
+    Ok((0..count)
+        .map(|index| Sample::Bytes(test.pixels(index).to_vec()))
+        .collect())
 }
 
 fn progress_bar(len: u64) -> ProgressBar {

@@ -50,7 +50,9 @@ impl Image {
             .stderr(Stdio::inherit())
             .output()
             .map_err(|error| {
-                Error::usage(format!("cannot run `cargo xtask firmware` in {root}: {error}"))
+                Error::usage(format!(
+                    "cannot run `cargo xtask firmware` in {root}: {error}"
+                ))
             })?;
         if !output.status.success() {
             let message = format!("the firmware for {machine} was not built, see above");
@@ -60,7 +62,9 @@ impl Image {
             });
         }
         serde_json::from_slice(&output.stdout).map_err(|error| {
-            Error::failed(format!("`cargo xtask firmware {machine}` gave no document: {error}"))
+            Error::failed(format!(
+                "`cargo xtask firmware {machine}` gave no document: {error}"
+            ))
         })
     }
 }
@@ -98,7 +102,9 @@ pub fn verify_on(
         emulator.send(b'H', sample)?;
         let answer = emulator.fields("sample")?;
         let number = |key: &str, radix| {
-            answer.get(key).and_then(|value| u64::from_str_radix(value, radix).ok())
+            answer
+                .get(key)
+                .and_then(|value| u64::from_str_radix(value, radix).ok())
         };
         let same = number("hash", 16) == Some(expected.hash)
             && number("decision", 10) == Some(expected.decision.class as u64)
@@ -143,7 +149,10 @@ fn compare_states(
         for layer in 0..model.layers().len() {
             let fields = emulator.fields("state")?;
             let place = [("step", u64::from(step)), ("layer", layer as u64)];
-            if place.iter().any(|(key, value)| fields.get(*key) != Some(&value.to_string())) {
+            if place
+                .iter()
+                .any(|(key, value)| fields.get(*key) != Some(&value.to_string()))
+            {
                 return Err(emulator.error("it sends its state in another order than agreed"));
             }
             let words = |key: &str| fields.get(key).and_then(|text| parse_words(text));
@@ -178,7 +187,10 @@ fn difference(
         } else {
             i32::from((word(membranes, neuron / 2) >> (neuron % 2 * 16)) as i16)
         };
-        (membrane, word(spikes, neuron / 32) >> (neuron % 32) & 1 == 1)
+        (
+            membrane,
+            word(spikes, neuron / 32) >> (neuron % 32) & 1 == 1,
+        )
     })
 }
 
@@ -216,7 +228,10 @@ impl Emulator {
         let (sender, lines) = channel();
         if let Some(output) = child.stdout.take() {
             std::thread::spawn(move || {
-                for line in BufReader::new(output).lines().map_while(std::result::Result::ok) {
+                for line in BufReader::new(output)
+                    .lines()
+                    .map_while(std::result::Result::ok)
+                {
                     if sender.send(line).is_err() {
                         break;
                     }
@@ -224,7 +239,12 @@ impl Emulator {
             });
         }
         let input = child.stdin.take();
-        Ok(Self { machine: machine.into(), child, input, lines })
+        Ok(Self {
+            machine: machine.into(),
+            child,
+            input,
+            lines,
+        })
     }
 
     fn error(&self, what: &str) -> Error {
@@ -238,31 +258,35 @@ impl Emulator {
     }
 
     fn write(&mut self, request: &[u8]) -> Result<()> {
-        let sent = self
-            .input
-            .as_mut()
-            .map_or(Ok(()), |input| input.write_all(request).and_then(|()| input.flush()));
+        let sent = self.input.as_mut().map_or(Ok(()), |input| {
+            input.write_all(request).and_then(|()| input.flush())
+        });
         // A machine that has died has said why in its last line, which the next read gives.
-        sent.or_else(|error| match self.lines.try_recv() {
-            Ok(line) => Err(self.error(&line)),
-            Err(_) => Err(self.error(&format!("the emulator takes no input: {error}"))),
+        sent.map_err(|error| match self.lines.try_recv() {
+            Ok(line) => self.error(&line),
+            Err(_) => self.error(&format!("the emulator takes no input: {error}")),
         })
     }
 
     /// The `key=value` fields of the next line, which must start with `kind`.
     fn fields(&mut self, kind: &str) -> Result<HashMap<String, String>> {
-        let line = self.lines.recv_timeout(PATIENCE).map_err(|error| match error {
-            RecvTimeoutError::Timeout => {
-                self.error(&format!("no answer for {} seconds", PATIENCE.as_secs()))
-            }
-            RecvTimeoutError::Disconnected => self.error("the emulator ended early"),
-        })?;
+        let line = self
+            .lines
+            .recv_timeout(PATIENCE)
+            .map_err(|error| match error {
+                RecvTimeoutError::Timeout => {
+                    self.error(&format!("no answer for {} seconds", PATIENCE.as_secs()))
+                }
+                RecvTimeoutError::Disconnected => self.error("the emulator ended early"),
+            })?;
         let mut words = line.split(' ');
         if words.next() != Some(kind) {
             return Err(self.error(&line));
         }
         let fields = words.filter_map(|word| word.split_once('='));
-        Ok(fields.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+        Ok(fields
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect())
     }
 
     fn finish(&mut self) -> Result<()> {
@@ -271,7 +295,10 @@ impl Emulator {
 
     fn wait(mut self) -> Result<()> {
         self.input = None;
-        let status = self.child.wait().map_err(|error| self.error(&error.to_string()))?;
+        let status = self
+            .child
+            .wait()
+            .map_err(|error| self.error(&error.to_string()))?;
         if status.success() {
             Ok(())
         } else {

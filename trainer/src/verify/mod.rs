@@ -58,7 +58,13 @@ pub fn seeded_samples(model: &Model<'_>, count: usize, seed: u64) -> Vec<Sample>
         // The first is silent; the others cover all densities.
         let density = index as f64 / count.max(2) as f64;
         if model.input_kind().is_graded() {
-            let mut value = || if random.random_bool(density) { random.random() } else { 0 };
+            let mut value = || {
+                if random.random_bool(density) {
+                    random.random()
+                } else {
+                    0
+                }
+            };
             return Sample::Bytes((0..units).map(|_| value()).collect());
         }
         let mut words = vec![0; units.div_ceil(32)];
@@ -111,7 +117,13 @@ impl Report {
 
     fn note(&mut self, sample: usize, difference: &Difference, model: &Model<'_>) {
         if self.first_difference.is_none() {
-            let Difference { layer, step, neuron, left, right } = *difference;
+            let Difference {
+                layer,
+                step,
+                neuron,
+                left,
+                right,
+            } = *difference;
             let shape = model.layers()[layer].output();
             let (width, channels) = (usize::from(shape.width), usize::from(shape.channels));
             let (pixel, channel) = (neuron / channels, neuron % channels);
@@ -201,7 +213,10 @@ fn differing_bits<'o>(
     other: impl Fn(usize) -> (&'o [u32], &'o [u32]),
 ) -> u64 {
     let count = |left: &[u32], right: &[u32]| -> u64 {
-        left.iter().zip(right).map(|(a, b)| u64::from((a ^ b).count_ones())).sum()
+        left.iter()
+            .zip(right)
+            .map(|(a, b)| u64::from((a ^ b).count_ones()))
+            .sum()
     };
     (0..network.model().layers().len())
         .map(|layer| {
