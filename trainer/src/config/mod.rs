@@ -1,43 +1,18 @@
 //! The configuration of a training: a TOML file, changed by `--set key=value`, then fixed.
 
+mod keys;
+
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
+use toml::Table;
 
+use self::keys::{check_keys, flatten, set};
 use crate::anneal::Schedule;
 use crate::{Error, Result};
 
 /// The configurations that ship with the crate and run by name.
-const SHIPPED: &[(&str, &str)] = &[("mnist", include_str!("../configs/mnist.toml"))];
-
-/// Every key that a configuration may have; the keys of a list's tables follow the list's.
-const KEYS: &[&str] = &[
-    "data.name",
-    "data.validation",
-    "data.shift",
-    "data.limit",
-    "network.steps",
-    "network.beta",
-    "network.slope",
-    "network.layers",
-    "network.layers.kind",
-    "network.layers.channels",
-    "network.layers.kernel",
-    "network.layers.pool",
-    "network.layers.outputs",
-    "threshold.schedule",
-    "threshold.initial",
-    "threshold.final",
-    "threshold.rate",
-    "threshold.start",
-    "train.seed",
-    "train.epochs",
-    "train.batch",
-    "train.learning_rate",
-    "train.warmup",
-    "train.norm_momentum",
-];
+const SHIPPED: &[(&str, &str)] = &[("mnist", include_str!("../../configs/mnist.toml"))];
 
 /// A checked configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -323,105 +298,6 @@ fn require(holds: bool, key: &str, expected: &str) -> Result<()> {
     }
 }
 
-/// Applies one `key=value`; the value is TOML, or a bare word for a string.
-fn set(table: &mut Table, setting: &str) -> Result<()> {
-    let Some((key, value)) = setting.split_once('=') else {
-        return Err(Error::usage(format!(
-            "--set {setting}: expected key=value, for example --set train.epochs=3"
-        )));
-    };
-    let (key, value) = (key.trim(), value.trim());
-    if !KEYS.contains(&key) {
-        return Err(unknown_key(key));
-    }
-    let value = format!("v = {value}")
-        .parse::<Table>()
-        .ok()
-        .and_then(|mut t| t.remove("v"));
-    let text = || {
-        Value::String(
-            setting[setting.find('=').map_or(0, |i| i + 1)..]
-                .trim()
-                .into(),
-        )
-    };
-    let value = value.unwrap_or_else(text);
-    let mut path: Vec<&str> = key.split('.').collect();
-    let leaf = path.pop().unwrap_or(key);
-    let mut table = table;
-    for part in path {
-        let entry = table
-            .entry(part)
-            .or_insert_with(|| Value::Table(Table::new()));
-        table = match entry {
-            Value::Table(table) => table,
-            _ => {
-                return Err(Error::usage(format!(
-                    "--set {key}: `{part}` is a list; set it as a whole, --set {part}=[...]"
-                )));
-            }
-        };
-    }
-    table.insert(leaf.to_owned(), value);
-    Ok(())
-}
-
-/// Refuses the first key of `table`, which stands at `path`, that no configuration has.
-fn check_keys(table: &Table, path: &str) -> Result<()> {
-    for (name, value) in table {
-        let key = if path.is_empty() {
-            name.clone()
-        } else {
-            format!("{path}.{name}")
-        };
-        let inner = format!("{key}.");
-        if !KEYS
-            .iter()
-            .any(|known| *known == key || known.starts_with(&inner))
-        {
-            return Err(unknown_key(&key));
-        }
-        match value {
-            Value::Table(table) => check_keys(table, &key)?,
-            Value::Array(values) => {
-                let mut tables = values.iter().filter_map(Value::as_table);
-                tables.try_for_each(|table| check_keys(table, &key))?;
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn unknown_key(key: &str) -> Error {
-    let leaf = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
-    let likeness = |known: &&&str| {
-        let whole = strsim::jaro_winkler(known, key);
-        whole.max(strsim::jaro_winkler(&leaf(known), &leaf(key)))
-    };
-    let nearest = KEYS
-        .iter()
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    let nearest = nearest.map_or("train.epochs", |key| key);
-    Error::usage(format!(
-        "unknown configuration key `{key}`; did you mean `{nearest}`?"
-    ))
-}
-
-fn flatten(table: &Table, path: &str, leaves: &mut Vec<(String, String)>) {
-    for (name, value) in table {
-        let key = if path.is_empty() {
-            name.clone()
-        } else {
-            format!("{path}.{name}")
-        };
-        match value {
-            Value::Table(table) => flatten(table, &key, leaves),
-            value => leaves.push((key, value.to_string())),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -464,7 +340,7 @@ mod tests {
     fn every_known_key_is_a_key_of_the_types() -> Result<()> {
         let config = load(&["data.limit=100"])?;
         let text = config.to_toml()?;
-        for key in KEYS {
+        for key in keys::KEYS {
             let leaf = key.rsplit('.').next().unwrap_or(key);
             assert!(text.contains(leaf), "{key} in {text}");
         }
