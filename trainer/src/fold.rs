@@ -141,7 +141,7 @@ impl<'a> FloatLayer<'a> {
         let (_, max) = membrane.range();
         for fraction in (-16..=fraction).rev() {
             let headroom = to_fixed(2.0 * largest, fraction).is_some_and(|value| value <= max);
-            if headroom && let Ok((thresholds, biases)) = self.rounded(fraction, max) {
+            if headroom && let Some((thresholds, biases)) = self.rounded(fraction, max) {
                 return Ok(Numerics {
                     membrane,
                     fraction,
@@ -150,22 +150,21 @@ impl<'a> FloatLayer<'a> {
                 });
             }
         }
-        // Even the fewest fraction bits do not fit: say which channel is at fault.
-        match self.rounded(-16, max) {
-            Ok(_) => Err(Error::failed(format!(
-                "{}: membranes up to {largest} do not fit {membrane:?}",
-                self.trained.name
-            ))),
-            Err(channel) => Err(Error::failed(format!(
-                "{}, channel {channel}: threshold {} and bias {} in synaptic events do not fit \
-                 {membrane:?}; the gain of its batch norm is too small",
-                self.trained.name, self.thresholds[channel], self.biases[channel]
-            ))),
-        }
+        // The channel with the largest threshold is the one that asks for the fewest fraction bits.
+        let magnitude = |channel: usize| self.thresholds[channel].max(self.biases[channel].abs());
+        let channel = (0..self.thresholds.len())
+            .max_by(|&a, &b| magnitude(a).total_cmp(&magnitude(b)))
+            .unwrap_or(0);
+        Err(Error::failed(format!(
+            "{}, channel {channel}: with a threshold of {:e}, a bias of {:e} and membranes up to \
+             {largest:e} synaptic events the layer does not fit {membrane:?}; the gain of the \
+             channel's batch norm is too small beside the others': train longer or with another seed",
+            self.trained.name, self.thresholds[channel], self.biases[channel],
+        )))
     }
 
-    /// Thresholds and biases in fixed point, or the channel that does not fit.
-    fn rounded(&self, fraction: i8, max: i32) -> Result<(Vec<i32>, Vec<i32>), usize> {
+    /// Thresholds and biases in fixed point; `None` where one does not fit.
+    fn rounded(&self, fraction: i8, max: i32) -> Option<(Vec<i32>, Vec<i32>)> {
         let beta = self.beta();
         let scale = f64::from(fraction).exp2();
         // The mean loss of the floor in the decay, and that of the shift of the sums.
@@ -181,13 +180,10 @@ impl<'a> FloatLayer<'a> {
         for channel in 0..self.thresholds.len() {
             let threshold = fits(to_fixed(self.thresholds[channel], fraction), 1);
             let bias = to_fixed(self.biases[channel] * scale + offset, 0);
-            let (Some(threshold), Some(bias)) = (threshold, fits(bias, -max)) else {
-                return Err(channel);
-            };
-            rounded.0.push(threshold);
-            rounded.1.push(bias);
+            rounded.0.push(threshold?);
+            rounded.1.push(fits(bias, -max)?);
         }
-        Ok(rounded)
+        Some(rounded)
     }
 
     fn spec(&self, index: usize, numerics: &Numerics) -> Result<LayerSpec> {
@@ -340,4 +336,190 @@ fn largest_membranes(file: &[u32], samples: &[&[u8]]) -> Result<Vec<f64>> {
         .zip(model.layers())
         .map(|(largest, layer)| f64::from(*largest) / f64::from(layer.spec().fraction).exp2())
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trained::BatchNorm;
+    use rand::{Rng, RngExt};
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    const METADATA: Metadata<'_> = Metadata {
+        version: Metadata::VERSION,
+        task: "fold",
+        classes: "",
+        encoding: "direct",
+        provenance: "",
+    };
+
+    fn layer(
+        random: &mut impl Rng,
+        outputs: usize,
+        taps: usize,
+        kernel: Option<usize>,
+    ) -> TrainedLayer {
+        let mut draw = |low: f32, high: f32, count: usize| -> Vec<f32> {
+            (0..count).map(|_| random.random_range(low..high)).collect()
+        };
+        let scale = (taps as f32).sqrt();
+        let mut gain = draw(0.5, 1.5, outputs);
+        // One channel is inverted.
+        gain[0] = -gain[0];
+        TrainedLayer {
+            name: format!("layer of {outputs}"),
+            outputs,
+            kernel,
+            pool: if kernel.is_some() { 2 } else { 1 },
+            latent: draw(-1.0, 1.0, outputs * taps),
+            norm: BatchNorm {
+                mean: draw(-0.1 * scale, 0.1 * scale, outputs),
+                variance: draw(0.05 * scale, 0.2 * scale, outputs),
+                gain,
+                shift: draw(-0.5, 0.5, outputs),
+                epsilon: 1e-5,
+            },
+            beta: if kernel.is_some() { 0.9 } else { 0.0 },
+            threshold: 1.3,
+            reset: kernel.is_some(),
+        }
+    }
+
+    /// 12x12 -> conv 3x3, pool 2 -> 5x5x6 -> linear 4.
+    fn network(random: &mut impl Rng) -> TrainedNetwork {
+        let layers = vec![layer(random, 6, 9, Some(3)), layer(random, 4, 150, None)];
+        TrainedNetwork {
+            input: [12, 12, 1],
+            steps: 6,
+            layers,
+        }
+    }
+
+    /// The mean over the steps of the last layer's normalised currents, in `f64` as trained.
+    fn float_logits(network: &TrainedNetwork, pixels: &[u8]) -> Vec<f64> {
+        let [first, last] = &network.layers[..] else {
+            panic!("two layers")
+        };
+        let sign = |latent: f32| if latent >= 0.0 { 1.0 } else { -1.0 };
+        let normalise = |layer: &TrainedLayer, channel: usize, x: f64| {
+            let norm = &layer.norm;
+            let value = |values: &[f32]| f64::from(values[channel]);
+            let spread = (value(&norm.variance) + f64::from(norm.epsilon)).sqrt();
+            value(&norm.gain) / spread * (x - value(&norm.mean)) + value(&norm.shift)
+        };
+        let mut currents = Vec::new();
+        for position in 0..25 {
+            for channel in 0..6 {
+                let mut sum = 0.0;
+                for place in 0..36 {
+                    let (dy, dx, ky, kx) = (place / 18, place / 9 % 2, place % 9 / 3, place % 3);
+                    let (y, x) = (position / 5 * 2 + dy + ky, position % 5 * 2 + dx + kx);
+                    let weight = sign(first.latent[channel * 9 + ky * 3 + kx]);
+                    sum += weight * f64::from(pixels[y * 12 + x]) / 255.0;
+                }
+                currents.push(normalise(first, channel, sum / 4.0));
+            }
+        }
+        let (mut membranes, mut spikes) = (vec![0.0; 150], vec![0.0; 150]);
+        let threshold = f64::from(first.threshold);
+        let mut logits = vec![0.0; 4];
+        for _ in 0..network.steps {
+            for unit in 0..150 {
+                let decayed = f64::from(first.beta) * membranes[unit];
+                membranes[unit] = decayed + currents[unit] - spikes[unit] * threshold;
+                spikes[unit] = f64::from(membranes[unit] > threshold);
+            }
+            for (class, logit) in logits.iter_mut().enumerate() {
+                let weights = &last.latent[class * 150..][..150];
+                let sum = weights.iter().zip(&spikes).map(|(w, s)| sign(*w) * s).sum();
+                *logit += normalise(last, class, sum) / f64::from(network.steps);
+            }
+        }
+        logits
+    }
+
+    #[test]
+    fn integers_follow_the_float_network() {
+        let mut random = ChaCha8Rng::seed_from_u64(5);
+        let network = network(&mut random);
+        let mut picture = || (0..144).map(|_| random.random()).collect::<Vec<u8>>();
+        let pictures: Vec<Vec<u8>> = (0..200).map(|_| picture()).collect();
+        let calibration: Vec<&[u8]> = pictures.iter().map(Vec::as_slice).take(50).collect();
+        let file = fold(&network, &calibration, &METADATA).unwrap();
+        let model = Model::new(&file).unwrap();
+        let mut memory = vec![0; model.sizes().memory_words()];
+        let mut integer = Network::new(&model, &mut memory).unwrap();
+        let (mut same, mut worst) = (0, 0f64);
+        for pixels in &pictures {
+            let logits = float_logits(&network, pixels);
+            let decision = integer.run(model.input(pixels).unwrap());
+            let best = (0..4)
+                .max_by(|&a, &b| logits[a].total_cmp(&logits[b]))
+                .unwrap();
+            same += usize::from(decision.class == best);
+            for (class, logit) in logits.iter().enumerate() {
+                let score = integer.score(class) as f64 * f64::from(model.logit_scale());
+                worst = worst.max((score - logit).abs());
+            }
+        }
+        assert!(
+            same >= 195,
+            "{same} of 200 decisions are those of the float network"
+        );
+        assert!(worst < 0.8, "a logit is off by {worst}");
+    }
+
+    #[test]
+    fn thresholds_and_biases_are_those_of_the_numerics_page() {
+        let trained = TrainedLayer {
+            name: "layer 1 (conv)".into(),
+            outputs: 2,
+            kernel: Some(1),
+            pool: 2,
+            latent: vec![0.5, -0.0],
+            norm: BatchNorm {
+                mean: vec![0.25, -0.5],
+                variance: vec![4.0, 0.25],
+                gain: vec![1.0, -2.0],
+                shift: vec![0.5, 1.0],
+                epsilon: 0.0,
+            },
+            beta: 0.5,
+            threshold: 1.0,
+            reset: true,
+        };
+        // g = 1/2 and -4, d = 4: theta' = 8 and 1, c' = 4 (-1/4 + 1) and -4 (1/2 - 1/4).
+        let layer = FloatLayer::new(1, &trained).unwrap();
+        assert_eq!(layer.thresholds, [8.0, 1.0]);
+        assert_eq!(layer.biases, [3.0, -1.0]);
+        assert_eq!(layer.gains, [0.125, 1.0]);
+        // -0.0 is +1, inverted where g < 0.
+        assert_eq!(layer.weights, [1, -1]);
+        // F = 4: half a unit for the floor in the decay; 48.5 and -15.5 go to the even neighbours.
+        assert_eq!(
+            layer.rounded(4, 32767),
+            Some((vec![128, 16], vec![48, -16]))
+        );
+        // F = -1: a quarter more for the shift; a threshold of 1/2 rounds to 0 and is refused.
+        assert_eq!(layer.rounded(-1, 32767), None);
+    }
+
+    #[test]
+    fn a_gain_of_zero_is_named() {
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let mut network = network(&mut random);
+        network.layers[1].norm.gain[2] = 0.0;
+        let error = fold(&network, &[], &METADATA).unwrap_err().to_string();
+        assert!(error.contains("layer of 4, channel 2"), "{error}");
+    }
+
+    #[test]
+    fn a_gain_too_small_for_a_threshold_is_named() {
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let mut network = network(&mut random);
+        network.layers[0].norm.gain[3] = 1e-30;
+        let error = fold(&network, &[], &METADATA).unwrap_err().to_string();
+        assert!(error.contains("layer of 6, channel 3"), "{error}");
+    }
 }
