@@ -53,6 +53,20 @@ pub struct Forward {
     pub spikes: Vec<Tensor>,
     /// Statistics of the batch, one a layer; empty in evaluation.
     pub statistics: Vec<Statistics>,
+    traces: Vec<Trace>,
+}
+
+/// What backward needs of a layer.
+#[derive(Debug)]
+struct Trace {
+    input: Tensor,
+    taps: Tensor,
+    /// Synaptic sums; their mean over the steps where the layer is read out.
+    sums: Tensor,
+    norm: BatchNorm,
+    current: Tensor,
+    /// `None` where the layer is read out.
+    lif: Option<Lif>,
 }
 
 /// Which statistics batch norm uses.
@@ -138,39 +152,90 @@ impl Network {
     /// # Errors
     /// If the batch does not have the network's input shape.
     pub fn forward(&self, batch: &Tensor, mode: Mode) -> Result<Forward> {
-        let mut spikes = Vec::new();
-        let mut statistics = Vec::new();
+        let (mut spikes, mut statistics, mut traces) = (Vec::new(), Vec::new(), Vec::new());
         let mut signal = batch.clone();
-        let mut scores = None;
         for layer in &self.layers {
-            let mut sums = layer.synapse.sums(&signal, &layer.taps()?)?;
-            let Some((threshold, _)) = layer.threshold else {
-                // The mean over the steps of the currents, `[batch, classes]`.
-                let steps = sums.dim(0)? / batch.dim(0)?;
-                sums = sums
-                    .reshape((batch.dim(0)?, steps, layer.synapse.outputs))?
-                    .mean(1)?;
-                scores = Some(layer.normalise(&sums, mode, &mut statistics)?);
-                break;
+            let taps = layer.binarise.taps(&layer.latent.value)?;
+            let mut sums = layer.synapse.sums(&signal, &taps)?;
+            if layer.threshold.is_none() {
+                // The mean over the steps of the currents, `[batch, outputs]`.
+                let samples = batch.dim(0)?;
+                let shape = (samples, sums.dim(0)? / samples, layer.synapse.outputs);
+                sums = sums.reshape(shape)?.mean(1)?;
+            }
+            let norm = match mode {
+                Mode::Train => {
+                    statistics.push(Statistics::of(&sums)?);
+                    BatchNorm::new(&statistics[statistics.len() - 1], EPSILON, true)
+                }
+                Mode::Evaluate => BatchNorm::new(&layer.running, EPSILON, false),
             };
-            let current = layer.normalise(&sums, mode, &mut statistics)?;
-            let (steps, beta, slope) = (self.steps, self.beta, self.slope);
-            let lif = Lif {
-                steps,
-                beta,
+            let current = norm.normalise(&sums, &layer.gain.value, &layer.shift.value)?;
+            let lif = layer.threshold.map(|(threshold, _)| Lif {
+                steps: self.steps,
+                beta: self.beta,
                 threshold,
-                slope,
+                slope: self.slope,
                 constant: spikes.is_empty(),
-            };
-            signal = lif.spikes(&current)?;
-            spikes.push(signal.clone());
+            });
+            let input = std::mem::replace(&mut signal, current.clone());
+            if let Some(lif) = lif {
+                signal = lif.spikes(&current)?;
+                spikes.push(signal.clone());
+            }
+            traces.push(Trace {
+                input,
+                taps,
+                sums,
+                norm,
+                current,
+                lif,
+            });
         }
-        let scores = scores.ok_or_else(|| Error::failed("the network has no layer to read out"))?;
         Ok(Forward {
-            scores,
+            scores: signal,
             spikes,
             statistics,
+            traces,
         })
+    }
+
+    /// Gradients of all parameters, in the order of [`Network::parameters`], from that of the
+    /// scores.
+    ///
+    /// The layers are run back one by one, without candle's graph: it would zero and add once more
+    /// for every tensor, although each has one consumer.
+    ///
+    /// # Errors
+    /// If the gradient does not have the shape of the scores.
+    pub fn backward(&self, forward: &Forward, of_scores: &Tensor) -> Result<Vec<Tensor>> {
+        let mut gradients = Vec::new();
+        let mut grad = of_scores.clone();
+        for (index, (layer, trace)) in self.layers.iter().zip(&forward.traces).enumerate().rev() {
+            if let Some(lif) = trace.lif {
+                grad = lif.backward(&trace.current, &forward.spikes[index], &grad)?;
+            }
+            let (of_sums, of_gain, of_shift) =
+                trace.norm.backward(&trace.sums, &layer.gain.value, &grad)?;
+            grad = of_sums;
+            if trace.lif.is_none() {
+                let (samples, outputs) = grad.dims2()?;
+                let steps = trace.input.dim(0)? / samples;
+                let every_step = (samples, steps, outputs);
+                grad = (grad / steps as f64)?
+                    .unsqueeze(1)?
+                    .broadcast_as(every_step)?;
+            }
+            let (of_input, of_taps) = layer.synapse.backward(&trace.input, &trace.taps, &grad)?;
+            let of_latent = layer.binarise.backward(&layer.latent.value, &of_taps)?;
+            gradients.extend([of_shift, of_gain, of_latent]);
+            match of_input {
+                Some(of_input) => grad = of_input,
+                None => break,
+            }
+        }
+        gradients.reverse();
+        Ok(gradients)
     }
 
     /// All parameters, in a fixed order.
@@ -334,23 +399,6 @@ impl Layer {
         })
     }
 
-    fn taps(&self) -> Result<Tensor> {
-        Ok(self.binarise.taps(&self.latent.value)?)
-    }
-
-    fn normalise(&self, x: &Tensor, mode: Mode, seen: &mut Vec<Statistics>) -> Result<Tensor> {
-        let norm = match mode {
-            Mode::Train => {
-                let statistics = Statistics::of(x)?;
-                let norm = BatchNorm::new(&statistics, EPSILON, true);
-                seen.push(statistics);
-                norm
-            }
-            Mode::Evaluate => BatchNorm::new(&self.running, EPSILON, false),
-        };
-        Ok(norm.normalise(x, &self.gain.value, &self.shift.value)?)
-    }
-
     fn trained(&self, beta: f32) -> Result<TrainedLayer> {
         let hidden = self.threshold.is_some();
         Ok(TrainedLayer {
@@ -371,5 +419,54 @@ impl Layer {
             threshold: self.threshold.map_or(1.0, |(threshold, _)| threshold),
             reset: hidden,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The layers run back one by one give what candle's graph over the same operations gives.
+    #[test]
+    fn backward_is_that_of_the_graph() -> Result<()> {
+        let layers = r#"network.layers=[
+            { kind = "conv", channels = 3, kernel = 3, pool = 2 },
+            { kind = "conv", channels = 4, kernel = 2 },
+            { kind = "linear", outputs = 6 },
+            { kind = "linear", outputs = 5 }]"#;
+        let config = Config::load("mnist", &[layers.into(), "network.steps=3".into()])?;
+        let network = Network::new(&config, [9, 8, 2], 1)?;
+        let mut random = stream(1, Purpose::Order, [0, 0]);
+        let mut uniform = |count| {
+            (0..count)
+                .map(|_| random.random::<f32>())
+                .collect::<Vec<_>>()
+        };
+        let batch = Tensor::from_vec(uniform(7 * 9 * 8 * 2), (7, 9, 8, 2), &Device::Cpu)?;
+        let of_scores = Tensor::from_vec(uniform(7 * 5), (7, 5), &Device::Cpu)?;
+
+        let forward = network.forward(&batch, Mode::Train)?;
+        let ours = network.backward(&forward, &of_scores)?;
+        let plain = (&forward.scores * &of_scores)?.sum_all()?.backward()?;
+        assert_eq!(ours.len(), network.parameters().count());
+        for (parameter, ours) in network.parameters().zip(&ours) {
+            let Some(plain) = plain.get(&parameter.value) else {
+                panic!("no gradient of {}", parameter.name);
+            };
+            assert_eq!(ours.dims(), plain.dims(), "{}", parameter.name);
+            let largest = |x: Tensor| x.abs()?.flatten_all()?.max(0)?.to_scalar::<f32>();
+            let difference = largest((ours - plain)?)?;
+            assert!(
+                difference < 1e-5,
+                "{} differs by {difference}",
+                parameter.name
+            );
+            assert!(
+                largest(plain.clone())? > 0.0,
+                "{} has no gradient",
+                parameter.name
+            );
+        }
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use candle_core::{D, Device, Tensor};
+use candle_core::{D, Device, Tensor, Var};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
@@ -213,20 +213,19 @@ impl<'a> Trainer<'a> {
         let inputs = batch(train, indices, shift)?;
         let labels: Vec<u8> = indices.iter().map(|&index| train.label(index)).collect();
         let forward = self.network.forward(&inputs, Mode::Train)?;
-        let loss = cross_entropy(&forward.scores, &labels)?;
-        let value = loss.to_scalar::<f32>()?;
+        let (value, of_scores) = cross_entropy(&forward.scores, &labels)?;
         if !value.is_finite() {
             return Err(Error::failed(format!(
                 "the loss became {value} at update {}; try a lower train.learning_rate",
                 self.progress.update + 1
             )));
         }
-        let grads = loss.backward()?;
+        let gradients = self.network.backward(&forward, &of_scores)?;
 
         let (done, total) = (self.progress.update, self.total());
         let rate = learning_rate(settings.learning_rate, settings.warmup, done, total);
-        for parameter in self.network.parameters_mut() {
-            parameter.update(&grads, rate, done + 1)?;
+        for (parameter, gradient) in self.network.parameters_mut().zip(&gradients) {
+            parameter.update(gradient, rate, done + 1)?;
         }
         self.network
             .absorb(&forward.statistics, settings.norm_momentum);
@@ -266,14 +265,20 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Mean cross-entropy of scores `[batch, classes]`.
-fn cross_entropy(scores: &Tensor, labels: &[u8]) -> Result<Tensor> {
+/// Mean cross-entropy of scores `[batch, classes]`, and its gradient.
+fn cross_entropy(scores: &Tensor, labels: &[u8]) -> Result<(f32, Tensor)> {
+    // The graph behind the scores is left out: the network runs its layers back itself.
+    let scores = Var::from_tensor(scores)?;
     let (samples, classes) = scores.dims2()?;
     let mut target = vec![0f32; samples * classes];
     for (row, label) in target.chunks_exact_mut(classes).zip(labels) {
         row[usize::from(*label)] = 1.0;
     }
     let target = Tensor::from_vec(target, (samples, classes), &Device::Cpu)?;
-    let right = (scores * target)?.sum(D::Minus1)?;
-    Ok((scores.log_sum_exp(D::Minus1)? - right)?.mean_all()?)
+    let right = (scores.as_tensor() * target)?.sum(D::Minus1)?;
+    let loss = (scores.log_sum_exp(D::Minus1)? - right)?.mean_all()?;
+    let Some(gradient) = loss.backward()?.remove(&scores) else {
+        return Err(Error::failed("the loss does not depend on the scores"));
+    };
+    Ok((loss.to_scalar()?, gradient))
 }

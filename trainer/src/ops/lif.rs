@@ -43,6 +43,38 @@ impl Lif {
         current.apply_op1(self)
     }
 
+    /// Gradient of the current, from the spikes that it gave and their gradient.
+    ///
+    /// # Errors
+    /// If the tensors are not `f32` on the CPU.
+    pub fn backward(&self, current: &Tensor, spikes: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        let neurons = current.elem_count() / current.dim(0)?;
+        let mut result = vec![0.0; current.elem_count()];
+        with_values(current, |current| {
+            with_values(spikes, |spikes| {
+                with_values(grad, |grad| {
+                    let (given, all) = (self.given() * neurons, self.steps * neurons);
+                    let sources = current
+                        .par_chunks(given)
+                        .zip(spikes.par_chunks(all))
+                        .zip(grad.par_chunks(all));
+                    result.par_chunks_mut(given).zip(sources).for_each_init(
+                        || vec![0.0; self.steps * NEURONS_AT_ONCE],
+                        |membrane, (result, ((current, spikes), grad))| {
+                            let recorded = (current, spikes, grad);
+                            for from in (0..neurons).step_by(NEURONS_AT_ONCE) {
+                                let n = NEURONS_AT_ONCE.min(neurons - from);
+                                run_back(self, recorded, result, from, n, membrane);
+                            }
+                        },
+                    );
+                    Ok(())
+                })
+            })
+        })?;
+        Tensor::from_vec(result, current.shape(), current.device())
+    }
+
     /// Steps for which the current has values.
     fn given(&self) -> usize {
         if self.constant { 1 } else { self.steps }
@@ -150,30 +182,6 @@ impl CustomOp1 for Lif {
     }
 
     fn bwd(&self, current: &Tensor, spikes: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let neurons = current.elem_count() / current.dim(0)?;
-        let mut result = vec![0.0; current.elem_count()];
-        with_values(current, |current| {
-            with_values(spikes, |spikes| {
-                with_values(grad, |grad| {
-                    let (given, all) = (self.given() * neurons, self.steps * neurons);
-                    let sources = current
-                        .par_chunks(given)
-                        .zip(spikes.par_chunks(all))
-                        .zip(grad.par_chunks(all));
-                    result.par_chunks_mut(given).zip(sources).for_each_init(
-                        || vec![0.0; self.steps * NEURONS_AT_ONCE],
-                        |membrane, (result, ((current, spikes), grad))| {
-                            let recorded = (current, spikes, grad);
-                            for from in (0..neurons).step_by(NEURONS_AT_ONCE) {
-                                let n = NEURONS_AT_ONCE.min(neurons - from);
-                                run_back(self, recorded, result, from, n, membrane);
-                            }
-                        },
-                    );
-                    Ok(())
-                })
-            })
-        })?;
-        Tensor::from_vec(result, current.shape(), current.device()).map(Some)
+        self.backward(current, spikes, grad).map(Some)
     }
 }

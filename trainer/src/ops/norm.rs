@@ -138,11 +138,32 @@ impl BatchNorm {
     ///
     /// # Errors
     /// If the channels do not fit.
-    pub fn normalise(self, x: &Tensor, gain: &Tensor, shift: &Tensor) -> Result<Tensor> {
-        x.apply_op3(gain, shift, self)
+    pub fn normalise(&self, x: &Tensor, gain: &Tensor, shift: &Tensor) -> Result<Tensor> {
+        x.apply_op3(gain, shift, self.clone())
     }
 
-    fn backward(&self, x: &[f32], gain: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+    /// Gradients of `x`, gain and shift.
+    ///
+    /// # Errors
+    /// If the tensors are not `f32` on the CPU.
+    pub fn backward(
+        &self,
+        x: &Tensor,
+        gain: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Tensor, Tensor, Tensor)> {
+        let (of_x, of_gain, of_shift) = with_values(x, |x| {
+            with_values(gain, |gain| {
+                with_values(grad, |grad| Ok(self.gradients(x, gain, grad)))
+            })
+        })?;
+        let of_x = Tensor::from_vec(of_x, x.shape(), x.device())?;
+        let of_gain = Tensor::from_vec(of_gain, gain.shape(), x.device())?;
+        let of_shift = Tensor::from_vec(of_shift, gain.shape(), x.device())?;
+        Ok((of_x, of_gain, of_shift))
+    }
+
+    fn gradients(&self, x: &[f32], gain: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
         let channels = self.mean.len();
         let piece = channels * ROWS_PER_SUM;
         let parts: Vec<(Vec<f32>, Vec<f32>)> = x
@@ -216,14 +237,7 @@ impl CustomOp3 for BatchNorm {
         _result: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (of_x, of_gain, of_shift) = with_values(x, |x| {
-            with_values(gain, |gain| {
-                with_values(grad, |grad| Ok(self.backward(x, gain, grad)))
-            })
-        })?;
-        let of_x = Tensor::from_vec(of_x, x.shape(), x.device())?;
-        let of_gain = Tensor::from_vec(of_gain, gain.shape(), x.device())?;
-        let of_shift = Tensor::from_vec(of_shift, gain.shape(), x.device())?;
+        let (of_x, of_gain, of_shift) = self.backward(x, gain, grad)?;
         Ok((Some(of_x), Some(of_gain), Some(of_shift)))
     }
 }

@@ -37,6 +37,28 @@ impl Binarise {
         latent.apply_op1(self)
     }
 
+    /// Gradient of the latent weights, from that of the taps.
+    ///
+    /// # Errors
+    /// If the tensors are not `f32` on the CPU.
+    pub fn backward(&self, latent: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        let mut result = vec![0.0; latent.elem_count()];
+        let scale = self.scale();
+        with_values(grad, |grad| {
+            self.for_each_pair(|from, to| result[from] += scale * grad[to]);
+            Ok(())
+        })?;
+        with_values(latent, |latent| {
+            for (grad, latent) in result.iter_mut().zip(latent) {
+                if latent.abs() > 1.0 {
+                    *grad = 0.0;
+                }
+            }
+            Ok(())
+        })?;
+        Tensor::from_vec(result, latent.shape(), latent.device())
+    }
+
     fn scale(&self) -> f32 {
         1.0 / (self.pool * self.pool) as f32
     }
@@ -79,20 +101,6 @@ impl CustomOp1 for Binarise {
     }
 
     fn bwd(&self, latent: &Tensor, _taps: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let mut result = vec![0.0; latent.elem_count()];
-        let scale = self.scale();
-        with_values(grad, |grad| {
-            self.for_each_pair(|from, to| result[from] += scale * grad[to]);
-            Ok(())
-        })?;
-        with_values(latent, |latent| {
-            for (grad, latent) in result.iter_mut().zip(latent) {
-                if latent.abs() > 1.0 {
-                    *grad = 0.0;
-                }
-            }
-            Ok(())
-        })?;
-        Tensor::from_vec(result, latent.shape(), latent.device()).map(Some)
+        self.backward(latent, grad).map(Some)
     }
 }

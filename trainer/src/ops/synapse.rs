@@ -48,6 +48,29 @@ impl Synapse {
         input.apply_op2(taps, self)
     }
 
+    /// Gradients of the input, where asked for, and of the taps.
+    ///
+    /// # Errors
+    /// If the tensors are not `f32` on the CPU.
+    pub fn backward(
+        &self,
+        input: &Tensor,
+        taps: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Tensor)> {
+        let grad = grad.contiguous()?;
+        let tap_gradient = with_values(input, |input| {
+            with_values(&grad, |grad| Ok(self.tap_gradient(input, grad)))
+        })?;
+        let tap_gradient = Tensor::from_vec(tap_gradient, taps.shape(), taps.device())?;
+        if !self.input_gradient {
+            return Ok((None, tap_gradient));
+        }
+        let input_gradient = self.input_gradient(taps, &grad)?;
+        let input_gradient = Tensor::from_vec(input_gradient, input.shape(), input.device())?;
+        Ok((Some(input_gradient), tap_gradient))
+    }
+
     /// Rows of the output map.
     pub fn out_height(&self) -> usize {
         (self.height - self.kernel) / self.stride + 1
@@ -243,16 +266,7 @@ impl CustomOp2 for Synapse {
         _sums: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let grad = grad.contiguous()?;
-        let tap_gradient = with_values(input, |input| {
-            with_values(&grad, |grad| Ok(self.tap_gradient(input, grad)))
-        })?;
-        let tap_gradient = Tensor::from_vec(tap_gradient, taps.shape(), taps.device())?;
-        if !self.input_gradient {
-            return Ok((None, Some(tap_gradient)));
-        }
-        let input_gradient = self.input_gradient(taps, &grad)?;
-        let input_gradient = Tensor::from_vec(input_gradient, input.shape(), input.device())?;
-        Ok((Some(input_gradient), Some(tap_gradient)))
+        let (of_input, of_taps) = self.backward(input, taps, grad)?;
+        Ok((of_input, Some(of_taps)))
     }
 }
