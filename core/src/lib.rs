@@ -22,3 +22,4 @@ pub mod kernel;
 pub mod lif;
 pub mod model;
 pub mod network;
+mod neurons;

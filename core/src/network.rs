@@ -5,8 +5,9 @@ use core::fmt;
 use crate::bits::{self, Bits};
 use crate::decode::{self, Decision, Scores};
 use crate::kernel::{BLOCK, Kernel};
-use crate::lif::{Lif, Membrane, Neuron};
+use crate::lif::Membrane;
 use crate::model::{Input, InputKind, Layer, MAX_LAYERS, Model, static_sums};
+use crate::neurons::Neurons;
 
 /// The caller's memory is too small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -341,70 +342,6 @@ fn read_sums(stored: &[u32], half: bool, neuron: usize, sums: &mut [i32; BLOCK])
         sums.iter_mut()
             .zip(stored)
             .for_each(|(to, from)| *to = *from);
-    }
-}
-
-/// The neurons of a layer: parameters and state.
-struct Neurons<'a> {
-    lif: Lif,
-    narrow: bool,
-    thresholds: crate::model::Parameters<'a>,
-    biases: crate::model::Parameters<'a>,
-    spikes: &'a mut [u32],
-    membranes: &'a mut [u32],
-}
-
-impl Neurons<'_> {
-    /// Updates `count` neurons from the flat index `first` on, whose channels start at `channel`.
-    #[inline(always)]
-    fn update(&mut self, first: usize, channel: usize, count: usize, sums: &[i32; BLOCK]) {
-        let spiked = bits::read(self.spikes, first, count);
-        let mut fired = 0;
-        for (k, &sum) in sums.iter().take(count).enumerate() {
-            let neuron = first + k;
-            let before = Neuron {
-                membrane: self.membrane(neuron),
-                spiked: spiked >> k & 1 == 1,
-                sum,
-                threshold: self.thresholds.get(neuron, channel + k),
-                bias: self.biases.get(neuron, channel + k),
-            };
-            let (membrane, spike) = if self.narrow {
-                self.lif.update_narrow(before)
-            } else {
-                self.lif.update(before)
-            };
-            self.set_membrane(neuron, membrane);
-            fired |= u32::from(spike) << k;
-        }
-        bits::write(self.spikes, first, count, fired);
-    }
-
-    #[inline(always)]
-    fn membrane(&self, neuron: usize) -> i32 {
-        match self.lif.membrane {
-            Membrane::I16 => bytemuck::cast_slice::<u32, i16>(self.membranes)
-                .get(neuron)
-                .map_or(0, |value| i32::from(*value)),
-            Membrane::I32 => self.membranes.get(neuron).map_or(0, |value| *value as i32),
-        }
-    }
-
-    #[inline(always)]
-    fn set_membrane(&mut self, neuron: usize, value: i32) {
-        match self.lif.membrane {
-            Membrane::I16 => {
-                let membranes = bytemuck::cast_slice_mut::<u32, i16>(self.membranes);
-                if let Some(membrane) = membranes.get_mut(neuron) {
-                    *membrane = value as i16;
-                }
-            }
-            Membrane::I32 => {
-                if let Some(membrane) = self.membranes.get_mut(neuron) {
-                    *membrane = value as u32;
-                }
-            }
-        }
     }
 }
 

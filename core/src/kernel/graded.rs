@@ -24,6 +24,12 @@ impl Sums for Graded {
         block: usize,
         sums: &mut [i32; BLOCK],
     ) {
+        let (bytes, signed) = match input {
+            Input::U8(bytes) => (bytes, false),
+            Input::I8(bytes) => (bytes, true),
+            Input::Spikes(_) | Input::Bipolar(_) => return,
+        };
+        let window = Window::new(layer, bytes, signed, position);
         let first = block * BLOCK;
         let outputs = usize::from(layer.output().channels)
             .saturating_sub(first)
@@ -31,61 +37,111 @@ impl Sums for Graded {
         let (kernel, channels) = (layer.kernel(), usize::from(layer.map().channels));
         sums.fill(0);
         let mut total = 0;
+        let mut tap = 0;
         for ky in 0..kernel[0] {
             for kx in 0..kernel[1] {
                 for c in 0..channels {
-                    let value = box_sum(layer, input, position, [ky, kx], c);
-                    if value == 0 {
-                        continue;
+                    let value = window.sum(ky, kx, c);
+                    if value != 0 {
+                        total += value;
+                        for (octet, sums) in
+                            sums.chunks_mut(8).take(outputs.div_ceil(8)).enumerate()
+                        {
+                            let at = first + 8 * octet;
+                            add(sums, value, eight_weights(layer, weights, tap, at, outputs));
+                        }
                     }
-                    total += value;
-                    let tap = (ky * kernel[1] + kx) * channels + c;
-                    let column = column(layer, weights, tap, first, outputs);
-                    for (k, sum) in sums.iter_mut().enumerate() {
-                        // All ones where the weight is +1.
-                        *sum += value & -((column >> k & 1) as i32);
-                    }
+                    tap += 1;
                 }
             }
         }
-        for sum in sums {
+        for sum in sums.iter_mut().take(outputs) {
             *sum = 2 * *sum - total;
         }
     }
 }
 
-/// Weights from `tap` to the outputs of a block, one bit each.
-#[inline]
-fn column(layer: &Layer, weights: &[u32], tap: usize, first: usize, outputs: usize) -> u32 {
+/// Adds `value` to sum `k` where bit `k` of `plus` is set.
+#[inline(always)]
+fn add(sums: &mut [i32], value: i32, plus: u32) {
+    for (k, sum) in sums.iter_mut().enumerate() {
+        // All ones where the weight is +1.
+        *sum += value & -((plus >> k & 1) as i32);
+    }
+}
+
+/// Weights from `tap` to eight outputs from `first` on, one bit each; 0 behind the last output.
+#[inline(always)]
+fn eight_weights(layer: &Layer, weights: &[u32], tap: usize, first: usize, outputs: usize) -> u32 {
+    let bit = layer.weight_bit(first, tap);
     match layer.spec().order {
-        WeightOrder::InputMajor => bits::read(weights, layer.weight_bit(first, tap), outputs),
-        WeightOrder::OutputMajor => (0..outputs).fold(0, |column, k| {
-            column | u32::from(bits::bit(weights, layer.weight_bit(first + k, tap))) << k
+        // Eight outputs never straddle a word: rows start at one, and `first` is a multiple of 8.
+        WeightOrder::InputMajor => weights
+            .get(bit / 32)
+            .map_or(0, |word| word >> (bit % 32) & 0xFF),
+        WeightOrder::OutputMajor => (0..8.min(outputs)).fold(0, |plus, k| {
+            plus | u32::from(bits::bit(weights, layer.weight_bit(first + k, tap))) << k
         }),
     }
 }
 
-/// Sum of the values that one tap meets over the layer's pooling window.
-#[inline]
-fn box_sum(layer: &Layer, input: Input<'_>, position: usize, tap: [usize; 2], c: usize) -> i32 {
-    let map = layer.map();
-    let (height, width) = (usize::from(map.height), usize::from(map.width));
-    let (stride, padding) = (layer.stride(), layer.padding());
-    let (window, pool_stride) = layer.pool();
-    let columns = usize::from(layer.output().width).max(1);
-    let (row, column) = (
-        position / columns * pool_stride[0],
-        position % columns * pool_stride[1],
-    );
-    let mut sum = 0;
-    for dy in 0..window[0] {
-        let y = ((row + dy) * stride[0] + tap[0]).wrapping_sub(padding[0]);
-        for dx in 0..window[1] {
-            let x = ((column + dx) * stride[1] + tap[1]).wrapping_sub(padding[1]);
-            if y < height && x < width {
-                sum += input.value((y * width + x) * usize::from(map.channels) + c);
-            }
+/// The values that the taps of one output position meet.
+struct Window<'a> {
+    bytes: &'a [u8],
+    /// 128 for `i8` values, whose sign it extends; else 0.
+    flip: i32,
+    height: usize,
+    width: usize,
+    channels: usize,
+    /// Row and column of tap (0, 0) at the first place of the pooling window, padding included.
+    corner: [usize; 2],
+    padding: [usize; 2],
+    /// Side lengths of the pooling window, and rows and columns between its places.
+    places: [usize; 2],
+    stride: [usize; 2],
+}
+
+impl<'a> Window<'a> {
+    #[inline(always)]
+    fn new(layer: &Layer, bytes: &'a [u8], signed: bool, position: usize) -> Self {
+        let map = layer.map();
+        let (places, pool_stride) = layer.pool();
+        let stride = layer.stride();
+        let columns = usize::from(layer.output().width).max(1);
+        Self {
+            bytes,
+            flip: if signed { 128 } else { 0 },
+            height: map.height.into(),
+            width: map.width.into(),
+            channels: map.channels.into(),
+            corner: [
+                position / columns * pool_stride[0] * stride[0],
+                position % columns * pool_stride[1] * stride[1],
+            ],
+            padding: layer.padding(),
+            places,
+            stride,
         }
     }
-    sum
+
+    /// Sum of the values that one tap meets over the pooling window.
+    #[inline(always)]
+    fn sum(&self, ky: usize, kx: usize, c: usize) -> i32 {
+        let mut sum = 0;
+        for dy in 0..self.places[0] {
+            // Padding above or left wraps around to a large number, which lies outside too.
+            let y = (self.corner[0] + dy * self.stride[0] + ky).wrapping_sub(self.padding[0]);
+            if y >= self.height {
+                continue;
+            }
+            for dx in 0..self.places[1] {
+                let x = (self.corner[1] + dx * self.stride[1] + kx).wrapping_sub(self.padding[1]);
+                if x < self.width {
+                    let byte = self.bytes.get((y * self.width + x) * self.channels + c);
+                    sum += (i32::from(byte.copied().unwrap_or(0)) ^ self.flip) - self.flip;
+                }
+            }
+        }
+        sum
+    }
 }

@@ -1,4 +1,4 @@
-//! Kernels: the synaptic sums of up to 32 outputs of one position at a time.
+//! Kernels: the synaptic sums of up to 64 outputs of one position at a time.
 //!
 //! [`reference`] is the specification as loops; every other kernel computes the same integers
 //! faster, for the layers that it supports. A kernel is added in the `kernels!` list below, which
@@ -13,15 +13,15 @@ mod suite;
 
 use crate::model::{Input, InputKind, Layer};
 
-/// Outputs that a kernel computes at once: the bits of a word.
-pub const BLOCK: usize = 32;
+/// Outputs that a kernel computes at once: the bits of two words.
+pub const BLOCK: usize = 64;
 
 /// What a kernel computes: the synaptic sums of a block of outputs at one position.
 pub trait Sums {
     /// Whether the kernel can compute a layer that reads inputs of this kind.
     fn supports(layer: &Layer, kind: InputKind) -> bool;
 
-    /// Sets `sums[k]` to the synaptic sum `x_j` of channel `j = 32 * block + k` at `position`
+    /// Sets `sums[k]` to the synaptic sum `x_j` of channel `j = 64 * block + k` at `position`
     /// (`y * width + x` of the layer's output), for every channel of the layer in the block.
     /// What the other entries hold afterwards is not defined.
     ///

@@ -7,7 +7,7 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 
-use super::{Kernel, Sums};
+use super::{BLOCK, Kernel, Sums};
 use crate::lif::{Membrane, Reset};
 use crate::model::{
     Input, InputKind, InputPool, LayerParameters, LayerSpec, Metadata, Model, NetworkSpec,
@@ -113,8 +113,8 @@ fn check_sums(model: &Model<'_>, kernel: Kernel, input: Input<'_>) -> Result<(),
     }
     let channels = usize::from(layer.output().channels);
     for position in 0..layer.units() / channels {
-        for block in 0..channels.div_ceil(32) {
-            let (mut expected, mut got) = ([0; 32], [77; 32]);
+        for block in 0..channels.div_ceil(BLOCK) {
+            let (mut expected, mut got) = ([0; BLOCK], [77; BLOCK]);
             let weights = model.weights(layer);
             super::reference::Reference::sums(
                 layer,
@@ -125,7 +125,7 @@ fn check_sums(model: &Model<'_>, kernel: Kernel, input: Input<'_>) -> Result<(),
                 &mut expected,
             );
             kernel.sums(layer, weights, input, position, block, &mut got);
-            let count = (channels - block * 32).min(32);
+            let count = (channels - block * BLOCK).min(BLOCK);
             prop_assert_eq!(
                 &expected[..count],
                 &got[..count],
@@ -330,7 +330,7 @@ fn pool() -> impl Strategy<Value = Pool> {
 }
 
 fn layer(kernel: Kernel) -> impl Strategy<Value = LayerCase> {
-    let outputs = || prop_oneof![3 => 1u16..20, 1 => 30u16..70];
+    let outputs = || prop_oneof![3 => 1u16..20, 1 => 30u16..150];
     let operation = prop_oneof![
         outputs().prop_map(|outputs| Operation::Linear { outputs }),
         (

@@ -358,9 +358,26 @@ impl<'a> Parameters<'a> {
         }
     }
 
+    /// Where the parameters of consecutive neurons lie: the index of the first one's, and how far
+    /// apart they are (0 or 1).
+    #[inline(always)]
+    pub(crate) fn run(&self, neuron: usize, channel: usize) -> (usize, usize) {
+        match self.spread {
+            None | Some(Spread::Layer) => (0, 0),
+            Some(Spread::Channel) => (channel, 1),
+            Some(Spread::Neuron) => (neuron, 1),
+        }
+    }
+
+    /// The parameters as stored, for a layer of `i16` membranes.
+    #[inline(always)]
+    pub(crate) fn halves(&self) -> &'a [i16] {
+        bytemuck::cast_slice(self.words)
+    }
+
     /// Parameter `index` as stored; 0 beyond the end.
     #[inline]
-    fn at(&self, index: usize) -> i32 {
+    pub(crate) fn at(&self, index: usize) -> i32 {
         match self.membrane {
             Membrane::I16 => i32::from(half_word(self.words, index) as i16),
             Membrane::I32 => self.words.get(index).map_or(0, |word| *word as i32),
