@@ -267,6 +267,22 @@ fn wrong_specs_are_refused_by_name() {
         "layer 2: pooling of a linear layer",
     );
     refused(|spec| spec.input = InputKind::Bipolar, "bipolar input");
+    refused(
+        |spec| {
+            spec.shape = [250, 250, 1];
+            spec.layers[0].pool = Some(Pool {
+                window: [250, 250],
+                stride: [1, 1],
+            });
+            if let Operation::Conv2d {
+                kernel, padding, ..
+            } = &mut spec.layers[0].operation
+            {
+                (*kernel, *padding) = ([250, 250], [125, 125]);
+            }
+        },
+        "layer 0: synaptic sums",
+    );
 }
 
 #[test]
@@ -303,6 +319,29 @@ fn wrong_parameters_are_refused_by_name() {
         "layer 0: parameter 1 is -32769",
     );
     refused(&[1; 4], &[0; 5], "layer 0: 4 thresholds, not 5");
+}
+
+/// The checksum is right: only the padding is wrong.
+#[test]
+fn a_set_padding_bit_is_refused() {
+    let mut words = to_words(V1_MIXED);
+    let model = Model::new(&words).expect("version 1 loads");
+    // The first weight word holds five outputs of the first tap, and 27 padding bits.
+    let first = model.weights(&model.layers()[0]);
+    let at = (first.as_ptr() as usize - words.as_ptr() as usize) / 4;
+    words[at] |= 1 << 31;
+    words[3] = checksum(&words);
+    assert_eq!(
+        Model::new(&words).err(),
+        Some(ModelError::Padding { layer: 0 })
+    );
+}
+
+/// The CRC of a file, its own word left out.
+fn checksum(words: &[u32]) -> u32 {
+    let mut bytes = to_bytes(&words[..3]);
+    bytes.extend(to_bytes(&words[4..]));
+    crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&bytes)
 }
 
 #[test]
@@ -343,11 +382,5 @@ mod arbitrary {
                 }
             }
         }
-    }
-
-    fn checksum(words: &[u32]) -> u32 {
-        let mut bytes = to_bytes(&words[..3]);
-        bytes.extend(to_bytes(&words[4..]));
-        crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&bytes)
     }
 }
