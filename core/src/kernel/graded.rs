@@ -127,21 +127,38 @@ impl<'a> Window<'a> {
     /// Sum of the values that one tap meets over the pooling window.
     #[inline(always)]
     fn sum(&self, ky: usize, kx: usize, c: usize) -> i32 {
+        let (top, left) = (self.corner[0] + ky, self.corner[1] + kx);
         let mut sum = 0;
+        if self.padding == [0, 0] {
+            // Nothing lies outside: one index walks over the window.
+            let column_step = self.stride[1] * self.channels;
+            let row_step = self.stride[0] * self.width * self.channels;
+            let mut row = (top * self.width + left) * self.channels + c;
+            for _ in 0..self.places[0] {
+                let mut at = row;
+                for _ in 0..self.places[1] {
+                    sum += self.value(at);
+                    at += column_step;
+                }
+                row += row_step;
+            }
+            return sum;
+        }
         for dy in 0..self.places[0] {
             // Padding above or left wraps around to a large number, which lies outside too.
-            let y = (self.corner[0] + dy * self.stride[0] + ky).wrapping_sub(self.padding[0]);
-            if y >= self.height {
-                continue;
-            }
+            let y = (top + dy * self.stride[0]).wrapping_sub(self.padding[0]);
             for dx in 0..self.places[1] {
-                let x = (self.corner[1] + dx * self.stride[1] + kx).wrapping_sub(self.padding[1]);
-                if x < self.width {
-                    let byte = self.bytes.get((y * self.width + x) * self.channels + c);
-                    sum += (i32::from(byte.copied().unwrap_or(0)) ^ self.flip) - self.flip;
+                let x = (left + dx * self.stride[1]).wrapping_sub(self.padding[1]);
+                if y < self.height && x < self.width {
+                    sum += self.value((y * self.width + x) * self.channels + c);
                 }
             }
         }
         sum
+    }
+
+    #[inline(always)]
+    fn value(&self, at: usize) -> i32 {
+        (i32::from(self.bytes.get(at).copied().unwrap_or(0)) ^ self.flip) - self.flip
     }
 }
