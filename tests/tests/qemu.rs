@@ -245,7 +245,13 @@ fn spiking_model() -> Vec<u32> {
         layers: heapless::Vec::from_slice(&[hidden, output]).unwrap(),
     };
     let mut random = 3;
-    let mut sign = || if draw(&mut random) % 2 == 0 { 1 } else { -1 };
+    let mut sign = || {
+        if draw(&mut random).is_multiple_of(2) {
+            1
+        } else {
+            -1
+        }
+    };
     let weights: [Vec<i8>; 2] = [40 * 50, 50 * 5].map(|count| (0..count).map(|_| sign()).collect());
     let [first, last] = &weights;
     let parameters = [
