@@ -90,7 +90,8 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
         Ok(network)
     }
 
-    /// Uses one kernel for every layer that it supports, instead of the choice by layer.
+    /// Uses one kernel for every layer that it supports, instead of the choice by layer;
+    /// [`Kernel::Reference`] also takes the membrane equation as it is defined, in 64 bits.
     pub fn force_kernel(&mut self, kernel: Kernel) {
         self.kernel = Some(kernel);
     }
@@ -253,7 +254,8 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
             let membranes = self.membranes.get_mut(layer.membranes_at as usize..);
             let mut neurons = Neurons {
                 lif: layer.lif(),
-                narrow: layer.is_narrow(),
+                // The reference is the definition, in 64 bits.
+                narrow: layer.is_narrow() && self.kernel != Some(Kernel::Reference),
                 thresholds: model.thresholds(layer),
                 biases: model.biases(layer),
                 spikes,
