@@ -1,6 +1,6 @@
 //! Kernels: the synaptic sums of up to 64 outputs of one position at a time.
 //!
-//! [`reference`] is the specification as loops; every other kernel computes the same integers
+//! [`mod@reference`] is the specification as loops; every other kernel computes the same integers
 //! faster, for the layers that it supports. A kernel is added in the `kernels!` list below, which
 //! also runs the shared test suite over it.
 
