@@ -168,14 +168,15 @@ impl Lif {
     /// ```
     #[inline]
     pub fn update(&self, neuron: Neuron) -> (i32, bool) {
-        self.equation::<i64>(neuron)
+        self.equation::<i64>(neuron, self.membrane)
     }
 
     /// As [`update`](Self::update) in 32 bits; the same words wherever [`is_narrow`](Self::is_narrow)
     /// holds for the layer.
     #[inline]
     pub(crate) fn update_narrow(&self, neuron: Neuron) -> (i32, bool) {
-        self.equation::<i32>(neuron)
+        // Narrow layers have this type; a constant range saturates in one instruction.
+        self.equation::<i32>(neuron, Membrane::I16)
     }
 
     /// Whether 32 bits are proven to hold every intermediate value of a layer whose synaptic sums
@@ -191,7 +192,7 @@ impl Lif {
     }
 
     #[inline(always)]
-    fn equation<W: Width>(&self, neuron: Neuron) -> (i32, bool) {
+    fn equation<W: Width>(&self, neuron: Neuron, membrane: Membrane) -> (i32, bool) {
         let threshold = W::from(neuron.threshold);
         let u = if neuron.spiked && self.reset == Reset::Zero {
             0
@@ -199,16 +200,15 @@ impl Lif {
             neuron.membrane
         };
         let mut v = (W::from(i32::from(self.beta.to_bits())) * W::from(u)) >> 15;
-        v = v + if self.fraction < 0 {
-            W::from(neuron.sum) >> u32::from(self.fraction.unsigned_abs())
-        } else {
-            W::from(neuron.sum) << u32::from(self.fraction.unsigned_abs())
-        };
+        // One of the two shifts is by 0: no branch in a loop over neurons.
+        let right = u32::from(self.fraction.min(0).unsigned_abs());
+        let left = u32::from(self.fraction.max(0).unsigned_abs());
+        v = v + ((W::from(neuron.sum) >> right) << left);
         v = v + W::from(neuron.bias);
         if neuron.spiked && self.reset == Reset::Subtract {
             v = v - threshold;
         }
-        let (min, max) = self.membrane.range();
+        let (min, max) = membrane.range();
         let membrane = v.clamp(W::from(min), W::from(max));
         (membrane.narrow(), membrane > threshold)
     }

@@ -66,3 +66,52 @@ pub fn weight_bytes(model: &Model<'_>) -> usize {
         .map(|layer| model.weights(layer).len() * 4)
         .sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTACT: &[u8] = include_bytes!("../../core/tests/models/v1-mixed.bsnn");
+
+    fn refusal(bytes: &[u8]) -> Option<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tried.bsnn");
+        fs::write(&path, bytes).unwrap();
+        read(&path).err().map(|error| {
+            assert_eq!(error.exit_code(), 2);
+            let message = error.to_string();
+            assert!(message.contains("tried.bsnn"), "{message}");
+            message
+        })
+    }
+
+    #[test]
+    fn every_cut_and_every_longer_file_is_refused_by_name() {
+        assert_eq!(refusal(INTACT), None);
+        for length in 0..INTACT.len() {
+            let message = refusal(&INTACT[..length]).expect("a cut file is refused");
+            let expected = format!("{length} bytes of");
+            assert!(message.contains(&expected), "{length}: {message}");
+        }
+        for more in 1..6 {
+            let longer = [INTACT, &[0; 6][..more]].concat();
+            let message = refusal(&longer).expect("a longer file is refused");
+            assert!(message.contains("too long"), "{more}: {message}");
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_refused() {
+        for bit in 0..INTACT.len() * 8 {
+            let mut bytes = INTACT.to_vec();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(refusal(&bytes).is_some(), "bit {bit} was not noticed");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let message = read(Path::new("not/there.bsnn")).unwrap_err().to_string();
+        assert!(message.contains("not/there.bsnn"), "{message}");
+    }
+}

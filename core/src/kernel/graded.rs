@@ -35,6 +35,8 @@ impl Sums for Graded {
             .saturating_sub(first)
             .min(BLOCK);
         let (kernel, channels) = (layer.kernel(), usize::from(layer.map().channels));
+        let columns = layer.spec().order == WeightOrder::InputMajor;
+        let row_words = layer.row_words();
         sums.fill(0);
         let mut total = 0;
         let mut tap = 0;
@@ -47,8 +49,14 @@ impl Sums for Graded {
                         for (octet, sums) in
                             sums.chunks_mut(8).take(outputs.div_ceil(8)).enumerate()
                         {
-                            let at = first + 8 * octet;
-                            add(sums, value, eight_weights(layer, weights, tap, at, outputs));
+                            let plus = if columns {
+                                // Eight outputs never straddle a word.
+                                let at = tap * row_words + first / 32 + octet / 4;
+                                weights.get(at).map_or(0, |word| word >> (octet % 4 * 8))
+                            } else {
+                                gather(layer, weights, tap, first + 8 * octet)
+                            };
+                            add(sums, value, plus);
                         }
                     }
                     tap += 1;
@@ -70,19 +78,12 @@ fn add(sums: &mut [i32], value: i32, plus: u32) {
     }
 }
 
-/// Weights from `tap` to eight outputs from `first` on, one bit each; 0 behind the last output.
-#[inline(always)]
-fn eight_weights(layer: &Layer, weights: &[u32], tap: usize, first: usize, outputs: usize) -> u32 {
-    let bit = layer.weight_bit(first, tap);
-    match layer.spec().order {
-        // Eight outputs never straddle a word: rows start at one, and `first` is a multiple of 8.
-        WeightOrder::InputMajor => weights
-            .get(bit / 32)
-            .map_or(0, |word| word >> (bit % 32) & 0xFF),
-        WeightOrder::OutputMajor => (0..8.min(outputs)).fold(0, |plus, k| {
-            plus | u32::from(bits::bit(weights, layer.weight_bit(first + k, tap))) << k
-        }),
-    }
+/// Weights from `tap` to eight outputs from `first` on, one bit each, out of rows of taps; what
+/// stands for outputs behind the last one is not used.
+fn gather(layer: &Layer, weights: &[u32], tap: usize, first: usize) -> u32 {
+    (0..8).fold(0, |plus, k| {
+        plus | u32::from(bits::bit(weights, layer.weight_bit(first + k, tap))) << k
+    })
 }
 
 /// The values that the taps of one output position meet.
