@@ -2,8 +2,8 @@
 
 use bitspike_core::lif::{Membrane, Reset};
 use bitspike_core::model::{
-    InputKind, LayerParameters, LayerSpec, Metadata, Model, ModelError, NetworkSpec, Operation,
-    Pool, Readout, Sizes, Spread, WeightOrder, write,
+    InputKind, InputPool, LayerParameters, LayerSpec, Metadata, Model, ModelError, NetworkSpec,
+    Operation, Pool, PoolKind, Readout, Sizes, Spread, WeightOrder, write,
 };
 use bitspike_core::network::Network;
 
@@ -194,6 +194,14 @@ fn every_cut_is_refused_by_name() {
     assert!(matches!(Model::new(&[]), Err(ModelError::Cut { .. })));
 }
 
+fn pooled(kind: PoolKind, window: [u16; 2]) -> Option<InputPool> {
+    let stride = [1, 1];
+    Some(InputPool {
+        kind,
+        pool: Pool { window, stride },
+    })
+}
+
 /// Refusals behind an intact checksum: the writer is the only way to make them.
 #[test]
 fn wrong_specs_are_refused_by_name() {
@@ -268,6 +276,29 @@ fn wrong_specs_are_refused_by_name() {
     );
     refused(|spec| spec.input = InputKind::Bipolar, "bipolar input");
     refused(
+        |spec| spec.layers[0].input_pool = pooled(PoolKind::Max, [2, 2]),
+        "layer 0: max pooling of graded input",
+    );
+    refused(
+        |spec| {
+            spec.input = InputKind::Bipolar;
+            spec.layers[0].input_pool = pooled(PoolKind::Sum, [2, 2]);
+        },
+        "layer 0: pooling of bipolar input",
+    );
+    refused(
+        |spec| spec.layers[1].input_pool = pooled(PoolKind::Sum, [9, 1]),
+        "layer 1: the input pooling window",
+    );
+    refused(
+        |spec| {
+            if let Operation::Conv2d { stride, .. } = &mut spec.layers[1].operation {
+                *stride = [0, 1];
+            }
+        },
+        "layer 1: the kernel",
+    );
+    refused(
         |spec| {
             spec.shape = [250, 250, 1];
             spec.layers[0].pool = Some(Pool {
@@ -319,6 +350,41 @@ fn wrong_parameters_are_refused_by_name() {
         "layer 0: parameter 1 is -32769",
     );
     refused(&[1; 4], &[0; 5], "layer 0: 4 thresholds, not 5");
+}
+
+/// What the writer cannot make, behind a right checksum.
+#[test]
+fn damaged_sections_are_refused_by_name() {
+    let refused = |byte: usize, value: u8, name: &str| {
+        let mut bytes = V1_MIXED.to_vec();
+        bytes[byte] = value;
+        let mut words = to_words(&bytes);
+        words[3] = checksum(&words);
+        let error = Model::new(&words).and_then(|model| model.metadata().map(|_| ()));
+        let error = error.expect_err(name);
+        assert!(
+            error.to_string().contains(name),
+            "expected \"{name}\" in: {error}"
+        );
+    };
+    refused(4, 2, "model format version 2");
+    // Word 6: one more word of parameters than the file has.
+    refused(24, V1_MIXED[24] + 1, "do not add up");
+    // The network section is 66 bytes from byte 52 on, the metadata section follows at 120.
+    refused(118, 1, "do not add up");
+    refused(52, 4, "section of layers");
+    refused(62, 17, "17 layers");
+    refused(62, 2, "section of layers");
+    refused(120, 2, "section of metadata");
+    refused(175, 1, "section of metadata");
+    refused(28, V1_MIXED[28] + 1, "membrane words");
+    refused(32, V1_MIXED[32] + 1, "spike words");
+    refused(36, V1_MIXED[36] + 1, "scratch words");
+    refused(40, V1_MIXED[40] + 1, "input bytes");
+    refused(44, V1_MIXED[44] + 1, "widest layer");
+    // The last gain, 800, is the low half of the last word.
+    let gain = V1_MIXED.len() - 4;
+    refused(gain + 1, 0x83, "layer 2: gain 2 is 33568");
 }
 
 /// The checksum is right: only the padding is wrong.
