@@ -1,4 +1,6 @@
-//! Inference of spiking neural networks with 1-bit weights: `no_std`, no heap, no unsafe code.
+#![doc = include_str!("../README.md")]
+//!
+//! # Modules
 //!
 //! - [`model`]: the checked view of a model file, used in place, and the writer of such files;
 //! - [`network`]: a model with its state in caller-supplied memory: `step`, `run`, `reset`;
