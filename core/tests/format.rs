@@ -382,6 +382,7 @@ fn damaged_sections_are_refused_by_name() {
     refused(36, V1_MIXED[36] + 1, "scratch words");
     refused(40, V1_MIXED[40] + 1, "input bytes");
     refused(44, V1_MIXED[44] + 1, "widest layer");
+    refused(48, V1_MIXED[48] + 1, "layers");
     // The last gain, 800, is the low half of the last word.
     let gain = V1_MIXED.len() - 4;
     refused(gain + 1, 0x83, "layer 2: gain 2 is 33568");

@@ -101,6 +101,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
             ("scratch words", needed.scratch_words, stated.scratch_words),
             ("input bytes", needed.input_bytes, stated.input_bytes),
             ("units in the widest layer", needed.widest, stated.widest),
+            ("layers", needed.layers, stated.layers),
         ] {
             if expected != got {
                 return Err(ModelError::Count {
