@@ -7,6 +7,7 @@
 
 mod board;
 mod console;
+mod hardware;
 mod machine;
 pub mod model;
 mod register;
@@ -14,8 +15,9 @@ pub mod stack;
 
 pub use board::{Board, Processor};
 pub use machine::entry;
+pub use register::RegisterBit;
 
 include!(concat!(env!("OUT_DIR"), "/board.rs"));
 
 /// The board that this build is for.
-pub type ThisBoard = chosen::Hardware;
+pub use hardware::Hardware as ThisBoard;

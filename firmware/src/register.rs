@@ -1,6 +1,10 @@
 //! Device registers.
 
+use core::convert::Infallible;
+use core::ops::{BitAnd, BitOr, Not};
 use core::ptr::{read_volatile, without_provenance_mut, write_volatile};
+
+use embedded_hal::digital::{ErrorType, OutputPin};
 
 /// A register of a device, `u8` or `u32` wide.
 #[derive(Debug)]
@@ -28,5 +32,41 @@ impl<T: Copy> Register<T> {
         // SAFETY: by the contract of `at` the address is an aligned device register, and writing
         // it touches no memory.
         unsafe { write_volatile(self.0, value) }
+    }
+}
+
+/// A pin that is one bit of a register which can be read back.
+#[derive(Debug)]
+pub struct RegisterBit<T> {
+    register: Register<T>,
+    mask: T,
+}
+
+#[allow(dead_code, reason = "not every board has such a pin")]
+impl<T> RegisterBit<T> {
+    /// The bits of `mask` in a register.
+    pub(crate) fn new(register: Register<T>, mask: T) -> Self {
+        Self { register, mask }
+    }
+}
+
+impl<T> ErrorType for RegisterBit<T> {
+    type Error = Infallible;
+}
+
+impl<T> OutputPin for RegisterBit<T>
+where
+    T: Copy + BitOr<Output = T> + BitAnd<Output = T> + Not<Output = T>,
+{
+    fn set_high(&mut self) -> Result<(), Infallible> {
+        let bits = self.register.read();
+        self.register.write(bits | self.mask);
+        Ok(())
+    }
+
+    fn set_low(&mut self) -> Result<(), Infallible> {
+        let bits = self.register.read();
+        self.register.write(bits & !self.mask);
+        Ok(())
     }
 }

@@ -1,7 +1,9 @@
 //! Cortex-M: the SysTick timer counts, CPUID names the processor.
 
+use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use cortex_m::Peripherals;
 use cortex_m::peripheral::{CPUID, SCB, SYST, syst::SystClkSource};
 use cortex_m_rt::{ExceptionFrame, exception};
 
@@ -13,22 +15,49 @@ const PERIOD: u64 = 1 << 24;
 /// Wraps so far; written by the exception alone.
 static WRAPS: AtomicU32 = AtomicU32::new(0);
 
-/// The timer as a counter of instructions.
-#[derive(Debug)]
-pub(crate) struct Counter {
-    /// Instructions in two ticks, a whole number on every board.
-    two_ticks: u64,
+/// What a board says of its processor.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts {
+    /// Part number in CPUID.
+    pub(crate) part: u32,
+    /// Instructions in two ticks of the core clock at one instruction a nanosecond: a whole number
+    /// on every board.
+    pub(crate) two_ticks: u64,
 }
 
-impl Counter {
+/// The timer as a counter of instructions, and the name of the processor.
+pub(crate) struct Machine {
+    facts: Facts,
+    cpuid: CPUID,
+}
+
+impl fmt::Debug for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Machine")
+            .field("facts", &self.facts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Machine {
     /// Starts the timer, fed by the core clock.
-    pub(crate) fn start(mut timer: SYST, two_ticks: u64) -> Self {
+    ///
+    /// # Panics
+    /// When it is called a second time.
+    pub(crate) fn take(facts: Facts) -> Self {
+        let Some(peripherals) = Peripherals::take() else {
+            panic!("the board is taken twice")
+        };
+        let mut timer = peripherals.SYST;
         timer.set_clock_source(SystClkSource::Core);
         timer.set_reload(PERIOD as u32 - 1);
         timer.clear_current();
         timer.enable_interrupt();
         timer.enable_counter();
-        Self { two_ticks }
+        Self {
+            facts,
+            cpuid: peripherals.CPUID,
+        }
     }
 
     /// Instructions since the start, exact to one tick.
@@ -39,8 +68,17 @@ impl Counter {
             // A wrap between the two reads, or one whose exception is still to come: read again.
             if wraps == WRAPS.load(Ordering::Relaxed) && !SCB::is_pendst_pending() {
                 let ticks = u64::from(wraps) * PERIOD + (PERIOD - 1 - left);
-                return ticks * self.two_ticks / 2;
+                return ticks * self.facts.two_ticks / 2;
             }
+        }
+    }
+
+    /// The part number of CPUID, with the register itself.
+    pub(crate) fn processor(&self) -> Processor {
+        let register = self.cpuid.base.read();
+        Processor {
+            register,
+            expected: register >> 4 & 0xFFF == self.facts.part,
         }
     }
 }
@@ -60,13 +98,4 @@ unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
         "hard fault at {:#010x}: a stack overflow, or a bug in unsafe code",
         frame.pc()
     );
-}
-
-/// The part number of CPUID, with the register itself.
-pub(crate) fn processor(cpuid: &CPUID, part: u32) -> Processor {
-    let register = cpuid.base.read();
-    Processor {
-        register,
-        expected: register >> 4 & 0xFFF == part,
-    }
 }

@@ -4,19 +4,39 @@ use riscv::register::{minstret, misa};
 
 use crate::board::Processor;
 
-/// Instructions since the machine was reset.
-pub(crate) fn instructions() -> u64 {
-    minstret::read64()
+/// What a board says of its processor.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts {
+    /// Letters of the extensions that it has.
+    pub(crate) extensions: &'static [char],
 }
 
-/// The extensions that the processor says it has, and whether those of `letters` are among them.
-pub(crate) fn processor(letters: &[char]) -> Processor {
-    let isa = misa::read();
-    let expected =
-        isa.mxl() == misa::XLEN::XLEN32 && letters.iter().all(|&one| isa.has_extension(one));
-    Processor {
-        register: isa.bits() as u32,
-        expected,
+/// The counter of instructions, and the name of the processor.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    facts: Facts,
+}
+
+impl Machine {
+    /// Nothing needs to be started.
+    pub(crate) fn take(facts: Facts) -> Self {
+        Self { facts }
+    }
+
+    /// Instructions since the machine was reset.
+    pub(crate) fn instructions(&self) -> u64 {
+        minstret::read64()
+    }
+
+    /// The extensions that the processor says it has, and whether the board's are among them.
+    pub(crate) fn processor(&self) -> Processor {
+        let isa = misa::read();
+        let mut extensions = self.facts.extensions.iter();
+        Processor {
+            register: isa.bits() as u32,
+            expected: isa.mxl() == misa::XLEN::XLEN32
+                && extensions.all(|&one| isa.has_extension(one)),
+        }
     }
 }
 
