@@ -49,6 +49,17 @@ pub fn view(words: &[u32]) -> Result<Model<'_>> {
     Model::new(words).map_err(|error| Error::usage(format!("the model is refused: {error}")))
 }
 
+/// Name of the data set that a model was trained on, as the model says.
+///
+/// # Errors
+/// [`Error::Usage`] where its metadata cannot be read.
+pub fn task<'a>(model: &Model<'a>) -> Result<&'a str> {
+    let metadata = model.metadata();
+    metadata
+        .map(|metadata| metadata.task)
+        .map_err(|error| Error::usage(error.to_string()))
+}
+
 /// Writes the words of a model to a file, which is there whole or not at all.
 ///
 /// # Errors

@@ -56,7 +56,7 @@ pub fn run(args: Args) -> Result<()> {
     let path = model_path(&args.model)?;
     let words = model_file::read(&path)?;
     let model = model_file::view(&words)?;
-    let mut samples = args.source.load(&args.model)?;
+    let mut samples = args.source.load(&args.model, model_file::task(&model)?)?;
     if let Some(limit) = args.limit {
         samples.truncate(limit as usize);
     }
@@ -94,7 +94,8 @@ pub(super) fn model_path(model: &Path) -> Result<PathBuf> {
 }
 
 impl Source {
-    fn load(&self, model: &Path) -> Result<Samples> {
+    /// `task` is the data set that the model names.
+    fn load(&self, model: &Path, task: &str) -> Result<Samples> {
         if let (Some(images), Some(labels)) = (&self.images, &self.labels) {
             return data::read_pair(images, labels);
         }
@@ -118,13 +119,7 @@ impl Source {
                 limit: config.data.limit,
                 seed: config.train.seed,
             },
-            None => DataRequest {
-                name: "mnist",
-                dir: self.data.as_deref(),
-                validation: 0.5,
-                limit: None,
-                seed: 0,
-            },
+            None => DataRequest::test(task, self.data.as_deref()),
         };
         data::load_split(&request, self.split)
     }

@@ -112,13 +112,7 @@ fn samples(args: &Args, model: &Model<'_>) -> Result<Vec<Sample>> {
     let Some(dir) = &args.data else {
         return Ok(seeded_samples(model, count, SEED));
     };
-    let request = DataRequest {
-        name: "mnist",
-        dir: Some(dir),
-        validation: 0.5,
-        limit: None,
-        seed: 0,
-    };
+    let request = DataRequest::test(model_file::task(model)?, Some(dir));
     let test = data::load_split(&request, Split::Test)?;
     check_shape(model, &test)?;
     if test.len() < count {

@@ -208,6 +208,19 @@ pub struct DataRequest<'a> {
     pub seed: u64,
 }
 
+impl<'a> DataRequest<'a> {
+    /// The test samples of a data set, for which only its name and folder count.
+    pub fn test(name: &'a str, dir: Option<&'a Path>) -> Self {
+        Self {
+            name,
+            dir,
+            validation: 0.5,
+            limit: None,
+            seed: 0,
+        }
+    }
+}
+
 /// A part of a data set, by the name it has on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Split {

@@ -165,7 +165,8 @@ fn compare_states(
             differing_bits(network, |layer| (&states[layer].0, &states[layer].1));
         for (layer, (spikes, membranes)) in states.iter().enumerate() {
             if let Some(difference) = difference(network, layer, spikes, membranes) {
-                report.note(index, &difference, model);
+                let device = format!("on {}", report.machine);
+                report.note(index, &difference, model, ["on the host", &device]);
             }
         }
     }

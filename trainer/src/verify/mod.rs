@@ -115,7 +115,14 @@ impl Report {
         self.samples += 1;
     }
 
-    fn note(&mut self, sample: usize, difference: &Difference, model: &Model<'_>) {
+    /// Keeps the first difference in words; `sides` name where left and right were computed.
+    fn note(
+        &mut self,
+        sample: usize,
+        difference: &Difference,
+        model: &Model<'_>,
+        sides: [&str; 2],
+    ) {
         if self.first_difference.is_none() {
             let Difference {
                 layer,
@@ -129,15 +136,15 @@ impl Report {
             let (pixel, channel) = (neuron / channels, neuron % channels);
             self.first_difference = Some(format!(
                 "sample {sample}: layer {layer}, step {step}, neuron {neuron} (row {}, column {}, \
-                 channel {channel}): membrane {} and spike {} on the host, membrane {} and spike \
-                 {} on {}",
+                 channel {channel}): membrane {} and spike {} {}, membrane {} and spike {} {}",
                 pixel / width,
                 pixel % width,
                 left.0,
                 u8::from(left.1),
+                sides[0],
                 right.0,
                 u8::from(right.1),
-                self.machine
+                sides[1]
             ));
         }
     }
@@ -195,7 +202,12 @@ pub fn verify_host(
             reference.step(input);
             network.step(input);
             if let Some(difference) = reference.first_difference(&network) {
-                report.note(index, &difference, model);
+                report.note(
+                    index,
+                    &difference,
+                    model,
+                    ["by the reference", "by the fast kernels"],
+                );
                 report.differing_bits += differing_bits(&reference, |layer| {
                     (network.spikes(layer).words(), network.membrane_words(layer))
                 });
