@@ -76,7 +76,7 @@ impl Lif {
     }
 
     /// Steps for which the current has values.
-    fn given(&self) -> usize {
+    pub(super) fn given(&self) -> usize {
         if self.constant { 1 } else { self.steps }
     }
 
@@ -113,12 +113,12 @@ fn fire(lif: &Lif, current: &[f32], spikes: &mut [f32], membrane: &mut Vec<f32>)
     }
 }
 
-/// Gradient of a sample's current for neurons `from..from + n`; `membrane` is scratch.
-#[multiversion(targets("x86_64+avx2"))]
-fn run_back(
+/// Membranes of neurons `from..from + n` of a sample at every step, from its current and the spikes
+/// that it gave.
+#[inline(always)]
+pub(super) fn membranes(
     lif: &Lif,
-    (current, spikes, grad): (&[f32], &[f32], &[f32]),
-    result: &mut [f32],
+    (current, spikes): (&[f32], &[f32]),
     from: usize,
     n: usize,
     membrane: &mut [f32],
@@ -138,6 +138,20 @@ fn run_back(
             *u = lif.beta * before + x - spike * lif.threshold;
         }
     }
+}
+
+/// Gradient of a sample's current for neurons `from..from + n`; `membrane` is scratch.
+#[multiversion(targets("x86_64+avx2"))]
+fn run_back(
+    lif: &Lif,
+    (current, spikes, grad): (&[f32], &[f32], &[f32]),
+    result: &mut [f32],
+    from: usize,
+    n: usize,
+    membrane: &mut [f32],
+) {
+    let neurons = spikes.len() / lif.steps;
+    membranes(lif, (current, spikes), from, n, membrane);
     let mut carried = [0.0; NEURONS_AT_ONCE];
     let inverse = 1.0 / lif.threshold;
     for t in (0..lif.steps).rev() {

@@ -6,6 +6,7 @@
 //! a fixed order, so that a result has the same bits however many threads computed it.
 
 pub mod lif;
+pub mod membrane;
 pub mod norm;
 pub mod sign;
 pub mod synapse;
