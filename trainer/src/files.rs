@@ -1,7 +1,7 @@
 //! Files that are either whole or not there.
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
@@ -23,7 +23,13 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     written.map_err(|error| {
         // The first error is the one to report; a file that cannot be removed either changes nothing.
         let _ = fs::remove_file(&temporary);
-        Error::failed(format!("cannot write {}: {error}", path.display()))
+        let way = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                "; free some space and run the command again (`bitspike train` with --resume)"
+            }
+            _ => "",
+        };
+        Error::failed(format!("cannot write {}: {error}{way}", path.display()))
     })
 }
 

@@ -87,6 +87,7 @@ impl RunDir {
                      value, or start another run by --out"
                 )));
             }
+            run.remove_leftovers();
         } else {
             run.refuse_foreign_files()?;
             write_atomically(&known, config.to_toml()?.as_bytes())?;
@@ -97,6 +98,22 @@ impl RunDir {
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Removes what a killed process left: half-written files, and tensors without their JSON.
+    fn remove_leftovers(&self) {
+        let unfinished = |path: &Path| match path.extension().and_then(|ending| ending.to_str()) {
+            Some("tmp") => true,
+            Some("safetensors") => !path.with_extension("json").exists(),
+            _ => false,
+        };
+        for folder in [&self.path, &self.path.join("checkpoints")] {
+            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+            for path in entries.map(|entry| entry.path()).filter(|p| unfinished(p)) {
+                // A file that cannot be removed costs space, nothing else.
+                let _ = fs::remove_file(path);
+            }
+        }
     }
 
     /// Refuses a folder that holds something else than an empty run.

@@ -1,7 +1,7 @@
 //! The training loop: updates, epochs, and where it stands, so that it can stop and go on.
 
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use candle_core::{D, Device, Tensor, Var};
 use rand::seq::SliceRandom;
@@ -19,6 +19,10 @@ use crate::{Error, Result};
 
 /// About how many points the history of the thresholds has.
 const HISTORY_POINTS: u64 = 200;
+
+/// A process that is killed loses at most about so much work: checkpoints are written after each
+/// epoch, and within one at this interval. They change nothing of what is computed.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The thresholds of the hidden layers after an update, `(update, thresholds)`, over the training.
 pub type ThresholdHistory = Vec<(u64, Vec<f32>)>;
@@ -158,12 +162,14 @@ impl<'a> Trainer<'a> {
         run.keep_epochs(self.progress.update / self.per_epoch)
     }
 
-    /// Trains to the end, or until the observer stops it, with a checkpoint after each epoch.
+    /// Trains to the end, or until the observer stops it, with a checkpoint after each epoch and
+    /// each minute.
     ///
     /// # Errors
     /// If the run directory cannot be written.
     pub fn run(&mut self, run: &RunDir, observer: &mut dyn Observer) -> Result<Outcome> {
         let mut order = None;
+        let mut saved = Instant::now();
         while self.progress.update < self.total() {
             let start = Instant::now();
             let epoch = self.progress.update / self.per_epoch;
@@ -181,7 +187,8 @@ impl<'a> Trainer<'a> {
                 observer.epoch_done(&metrics);
             }
             let stopped = observer.updated(&self.progress).is_break();
-            if epoch_done || stopped {
+            if epoch_done || stopped || saved.elapsed() > CHECKPOINT_INTERVAL {
+                saved = Instant::now();
                 run.save_checkpoint(&mut self.network, &self.progress, &self.data)?;
             }
             if stopped && self.progress.update < self.total() {
