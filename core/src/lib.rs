@@ -6,6 +6,7 @@
 //! - [`network`]: a model with its state in caller-supplied memory: `step`, `run`, `reset`;
 //! - [`kernel`]: the synaptic sums, a reference interpreter and faster kernels that equal it;
 //! - [`lif`]: the leaky integrate-and-fire neuron in integers;
+//! - [`encode`]: from sensor values to spikes; [`random`]: the generator behind the rate encoder;
 //! - [`decode`]: decisions; [`bits`]: packed bits; [`hash`]: a hash of the state, to compare
 //!   machines.
 //!
@@ -19,9 +20,11 @@ compile_error!("model files are used in place and are little-endian");
 
 pub mod bits;
 pub mod decode;
+pub mod encode;
 pub mod hash;
 pub mod kernel;
 pub mod lif;
 pub mod model;
 pub mod network;
 mod neurons;
+pub mod random;

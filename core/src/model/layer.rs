@@ -21,9 +21,11 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Number of values.
+    /// Number of values; the largest `usize` where a 32-bit one does not hold it.
     pub const fn units(&self) -> usize {
-        self.height as usize * self.width as usize * self.channels as usize
+        (self.height as usize)
+            .saturating_mul(self.width as usize)
+            .saturating_mul(self.channels as usize)
     }
 }
 
