@@ -1,4 +1,4 @@
-//! Reading a decision out of the last layer.
+//! Reading a decision out of the last layer, and when it is final.
 
 use micromath::F32Ext;
 
@@ -89,8 +89,7 @@ pub(crate) fn score<const N: usize>(
             let units = model.last().map_or(0, crate::model::Layer::units);
             let size = units / model.classes().max(1);
             (class * size..(class + 1) * size)
-                .map(|neuron| scores.sum(neuron))
-                .sum()
+                .fold(0, |sum: i64, neuron| sum.wrapping_add(scores.sum(neuron)))
         }
     }
 }
@@ -107,17 +106,71 @@ pub(crate) fn decide<const N: usize>(model: &Model<'_, N>, scores: &Scores<'_>) 
             first_spike: Some(step - 1),
         };
     }
-    let (mut class, mut best) = (0, score(model, scores, 0));
-    for other in 1..model.classes() {
-        let score = score(model, scores, other);
+    Decision {
+        class: leader(model.classes(), |class| score(model, scores, class)),
+        first_spike: None,
+    }
+}
+
+/// The class with the largest score, ties to the lowest index; 0 where there are no classes.
+///
+/// ```
+/// use bitspike_core::decode::leader;
+/// let spikes = [3, 5, 5];
+/// assert_eq!(leader(3, |class| spikes[class]), 1);
+/// ```
+pub fn leader(classes: usize, score: impl Fn(usize) -> i64) -> usize {
+    let (mut class, mut best) = (0, i64::MIN);
+    for other in 0..classes {
+        let score = score(other);
         if score > best {
             (class, best) = (other, score);
         }
     }
-    Decision {
-        class,
-        first_spike: None,
-    }
+    class
+}
+
+/// Whether the [`leader`] stays the leader whatever comes, where each score can still grow by 0 to
+/// `most` and none can fall.
+///
+/// So it is where the leader is ahead of every class with a lower index by more than `most`, and of
+/// every other class by at least `most`: an equal score goes to the lower index. With `R` steps
+/// left, `most` is `R` for the read-out `count` and `R` times the group's size for `population`.
+/// One comparison a class.
+///
+/// ```
+/// use bitspike_core::decode::leads_for_good;
+/// let spikes = [3, 7, 4];
+/// assert!(leads_for_good(3, |class| spikes[class], 3));
+/// // In four steps class 0 can draw level, and has the lower index.
+/// assert!(!leads_for_good(3, |class| spikes[class], 4));
+/// ```
+pub fn leads_for_good(classes: usize, score: impl Fn(usize) -> i64, most: i64) -> bool {
+    let leader = leader(classes, &score);
+    let best = score(leader);
+    (0..classes).all(|class| {
+        let ahead = best.saturating_sub(score(class));
+        class == leader || ahead > most || (class > leader && ahead == most)
+    })
+}
+
+/// Whether the decision after `steps` steps is the one after all steps of the model.
+pub(crate) fn is_final<const N: usize>(
+    model: &Model<'_, N>,
+    scores: &Scores<'_>,
+    steps: u32,
+) -> bool {
+    let left = model.steps().saturating_sub(steps);
+    let units = model.last().map_or(0, crate::model::Layer::units);
+    let group = match model.readout() {
+        _ if left == 0 => return true,
+        Readout::Membrane => return false,
+        Readout::FirstSpike => return matches!(*scores.first, [_, step, ..] if step > 0),
+        Readout::Count => 1,
+        Readout::Population { .. } => units / model.classes().max(1),
+    };
+    let most = i64::from(left).saturating_mul(group as i64);
+    leads_for_good(model.classes(), |class| score(model, scores, class), most)
 }
 
 /// Softmax at the decided class.

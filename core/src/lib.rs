@@ -28,3 +28,4 @@ pub mod model;
 pub mod network;
 mod neurons;
 pub mod random;
+mod stop;

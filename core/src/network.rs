@@ -51,10 +51,10 @@ pub struct Network<'a, const LAYERS: usize = MAX_LAYERS> {
     kernel: Option<Kernel>,
     /// Sums of the first layer for a graded input.
     sums: &'a mut [u32],
-    scores: Scores<'a>,
-    spikes: &'a mut [u32],
-    membranes: &'a mut [u32],
-    step: u32,
+    pub(crate) scores: Scores<'a>,
+    pub(crate) spikes: &'a mut [u32],
+    pub(crate) membranes: &'a mut [u32],
+    pub(crate) step: u32,
 }
 
 impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
@@ -191,7 +191,7 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
     }
 
     /// Computes the first layer's sums of a graded input.
-    fn load(&mut self, input: Input<'_>) {
+    pub(crate) fn load(&mut self, input: Input<'_>) {
         let kind = self.model.input_kind();
         let Some(first) = self.model.layers().first() else {
             return;
@@ -233,7 +233,7 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
     }
 
     /// One step of every layer.
-    fn advance(&mut self, input: Input<'_>) {
+    pub(crate) fn advance(&mut self, input: Input<'_>) {
         let model = self.model;
         let mut previous = 0;
         for (index, layer) in model.layers().iter().enumerate() {

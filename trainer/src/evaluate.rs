@@ -20,9 +20,9 @@ pub struct Evaluation {
     pub correct: usize,
     /// Share of them, 0 to 1.
     pub accuracy: f64,
-    /// Mean steps of a decision.
+    /// Mean steps of a decision: it ends where it is final (see [`Network::run_until_final`]).
     pub steps_mean: f64,
-    /// Spikes a unit and step, by layer.
+    /// Spikes a unit and step, by layer, over the steps that were run.
     pub firing_rates: Vec<f64>,
     /// Mean synaptic operations of a decision: one nonzero input times one weight; those of a
     /// static first layer count once.
@@ -53,15 +53,14 @@ pub fn evaluate(model: &Model<'_>, samples: &Samples) -> Result<Evaluation> {
         .par_chunks(chunk)
         .map(|chunk| activity(model, samples, chunk))
         .try_reduce(|| Activity::none(model), |a, b| Ok(a.plus(&b)))?;
-    let steps = f64::from(model.steps());
     let rate = |(layer, spikes): (usize, &u64)| {
-        *spikes as f64 / (samples.len() * model.layers()[layer].units()) as f64 / steps
+        *spikes as f64 / model.layers()[layer].units() as f64 / activity.steps as f64
     };
     Ok(Evaluation {
         samples: samples.len(),
         correct,
         accuracy: correct as f64 / samples.len() as f64,
-        steps_mean: steps,
+        steps_mean: activity.steps as f64 / samples.len() as f64,
         firing_rates: activity.spikes.iter().enumerate().map(rate).collect(),
         synops_mean: activity.operations as f64 / samples.len() as f64,
         samples_per_second: samples.len() as f64 / seconds.max(1e-9),
@@ -114,14 +113,15 @@ fn decide(model: &Model<'_>, samples: &Samples, indices: &[usize]) -> Result<usi
     let mut network = Network::new(model, &mut memory).map_err(|error| network_error(&error))?;
     let mut correct = 0;
     for &index in indices {
-        let decision = network.run(input(model, samples, index)?);
+        let (decision, _) = network.run_until_final(input(model, samples, index)?);
         correct += usize::from(decision.class == usize::from(samples.label(index)));
     }
     Ok(correct)
 }
 
-/// Spikes by layer and synaptic operations.
+/// Steps, spikes by layer and synaptic operations.
 struct Activity {
+    steps: u64,
     spikes: Vec<u64>,
     operations: u64,
 }
@@ -129,6 +129,7 @@ struct Activity {
 impl Activity {
     fn none(model: &Model<'_>) -> Self {
         Self {
+            steps: 0,
             spikes: vec![0; model.layers().len()],
             operations: 0,
         }
@@ -142,6 +143,7 @@ impl Activity {
             .map(|(a, b)| a + b)
             .collect();
         Self {
+            steps: self.steps + other.steps,
             spikes,
             operations: self.operations + other.operations,
         }
@@ -161,6 +163,7 @@ fn activity(model: &Model<'_>, samples: &Samples, indices: &[usize]) -> Result<A
             .map_or(0, |first| synaptic_operations(first, input));
         for _ in 0..model.steps() {
             network.step(input);
+            activity.steps += 1;
             for (layer, spikes) in activity.spikes.iter_mut().enumerate() {
                 let fired = network.spikes(layer);
                 *spikes += u64::from(fired.count());
@@ -168,7 +171,70 @@ fn activity(model: &Model<'_>, samples: &Samples, indices: &[usize]) -> Result<A
                     activity.operations += synaptic_operations(next, Input::Spikes(fired.words()));
                 }
             }
+            if network.is_final() {
+                break;
+            }
         }
     }
     Ok(activity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bitspike_core::lif::{Membrane, Reset};
+    use bitspike_core::model::{
+        InputKind, LayerParameters, LayerSpec, Metadata, NetworkSpec, Operation, Readout, Spread,
+        WeightOrder, write,
+    };
+
+    /// Two outputs by count, one an input pixel each: the pixel that is lit fires in every step.
+    fn counting(steps: u32) -> Vec<u32> {
+        let layer = LayerSpec {
+            input_pool: None,
+            operation: Operation::Linear { outputs: 2 },
+            pool: None,
+            order: WeightOrder::OutputMajor,
+            membrane: Membrane::I16,
+            fraction: 0,
+            beta: 0,
+            reset: Reset::None,
+            thresholds: Spread::Layer,
+            biases: None,
+        };
+        let spec = NetworkSpec {
+            input: InputKind::U8,
+            shape: [1, 2, 1],
+            steps,
+            readout: Readout::Count,
+            logit_scale: 1.0,
+            layers: heapless::Vec::from_slice(&[layer]).unwrap(),
+        };
+        let layer = LayerParameters {
+            weights: &[1, -1, -1, 1],
+            thresholds: &[1],
+            biases: &[],
+        };
+        let metadata = Metadata {
+            version: Metadata::VERSION,
+            ..Metadata::default()
+        };
+        let mut file = vec![0; 64];
+        let words = write(&spec, &[layer], &[], &metadata, &mut file).unwrap();
+        file.truncate(words);
+        file
+    }
+
+    #[test]
+    fn decisions_end_where_they_are_final() {
+        let file = counting(8);
+        let model = Model::new(&file).unwrap();
+        // Class 0 leads for good after 4 of 8 steps, class 1 after 5; without spikes it takes all 8.
+        let samples = Samples::new([1, 2, 1], 2, vec![9, 0, 0, 9, 0, 0], vec![0, 1, 1]).unwrap();
+        let result = evaluate(&model, &samples).unwrap();
+        assert_eq!(result.correct, 2);
+        assert_eq!(result.steps_mean, (4 + 5 + 8) as f64 / 3.0);
+        // 9 spikes of 2 units in 17 steps.
+        assert_eq!(result.firing_rates, [9.0 / 2.0 / 17.0]);
+    }
 }

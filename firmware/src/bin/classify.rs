@@ -6,8 +6,9 @@
 //! little-endian words of spikes.
 //!
 //! - `H` answers `sample decision=7 steps=4 hash=HEX confidence=HEX instructions=N`: the hash covers
-//!   every spike and membrane after every step, the confidence is an `f32` as bits, and the
-//!   instructions (not clock cycles) are those of one decision without hashing.
+//!   every spike and membrane after each of the model's steps, the confidence is an `f32` as bits,
+//!   after them too; `steps` are those after which the decision was final (counts are not always run
+//!   to the end), and the instructions (not clock cycles) are those of them, without hashing.
 //! - `D` sends `state step=0 layer=0 spikes=HEX membranes=HEX` for every step and layer first, both
 //!   as packed words of eight digits each, then the same line.
 //! - `Q`, or the end of the input, answers `end samples=N stack=BYTES` and ends with 0.
@@ -113,10 +114,9 @@ fn answer<B: Board>(
     // The pins of these boards cannot fail, and a decision does not hang on one.
     let _ = board.busy().set_high();
     let before = board.instructions();
-    let decision = network.run(input);
+    let (decision, steps) = network.run_until_final(input);
     let instructions = board.instructions() - before;
     let _ = board.busy().set_low();
-    let confidence = network.confidence().to_bits();
 
     let mut hash = StateHash::new();
     network.reset();
@@ -136,10 +136,10 @@ fn answer<B: Board>(
     }
     writeln!(
         board,
-        "sample decision={} steps={} hash={:016x} confidence={confidence:08x} instructions={instructions}",
+        "sample decision={} steps={steps} hash={:016x} confidence={:08x} instructions={instructions}",
         decision.class,
-        network.steps(),
         hash.finish(),
+        network.confidence().to_bits(),
     )
 }
 

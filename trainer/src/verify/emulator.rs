@@ -108,14 +108,15 @@ pub fn verify_on(
         };
         let same = number("hash", 16) == Some(expected.hash)
             && number("decision", 10) == Some(expected.decision.class as u64)
+            && number("steps", 10) == Some(expected.steps.into())
             && number("confidence", 16) == Some(expected.confidence.into());
         if !same {
             let bits = report.differing_bits;
             compare_states(&mut emulator, &mut network, sample, index, &mut report)?;
             if report.differing_bits == bits {
                 return Err(emulator.error(&format!(
-                    "sample {index}: all spikes and membranes are equal, but decision, hash or \
-                     confidence are not: expected {expected:x?}, got {answer:?}"
+                    "sample {index}: all spikes and membranes are equal, but decision, steps, hash \
+                     or confidence are not: expected {expected:x?}, got {answer:?}"
                 )));
             }
         }

@@ -154,6 +154,8 @@ impl Report {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Expected {
     decision: Decision,
+    /// Those after which the decision is final.
+    steps: u32,
     hash: u64,
     confidence: u32,
 }
@@ -161,13 +163,18 @@ pub(crate) struct Expected {
 impl Expected {
     pub(crate) fn of(network: &mut Network<'_>, input: Input<'_>) -> Self {
         let mut hash = StateHash::new();
+        let mut steps = None;
         network.reset();
         for _ in 0..network.model().steps() {
             network.step(input);
             hash.update(network);
+            if network.is_final() {
+                steps = steps.or(Some(network.steps()));
+            }
         }
         Self {
             decision: network.decision(),
+            steps: steps.unwrap_or(network.steps()),
             hash: hash.finish(),
             confidence: network.confidence().to_bits(),
         }
