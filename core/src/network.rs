@@ -111,15 +111,21 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
         self.reset();
         self.load(input);
         for _ in 0..self.model.steps() {
-            self.advance(input);
+            self.advance(input, |_| {});
         }
         self.decision()
     }
 
     /// Reads one input and advances all layers by one time step.
     pub fn step(&mut self, input: Input<'_>) {
+        self.step_observed(input, |_| {});
+    }
+
+    /// As [`step`](Self::step), and calls `after` with the index of each layer when its spikes are
+    /// there: to measure layers. A graded input's first-layer sums count to layer 0.
+    pub fn step_observed(&mut self, input: Input<'_>, after: impl FnMut(usize)) {
         self.load(input);
-        self.advance(input);
+        self.advance(input, after);
     }
 
     /// Steps since the network was at rest.
@@ -233,7 +239,7 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
     }
 
     /// One step of every layer.
-    pub(crate) fn advance(&mut self, input: Input<'_>) {
+    pub(crate) fn advance(&mut self, input: Input<'_>, mut after: impl FnMut(usize)) {
         let model = self.model;
         let mut previous = 0;
         for (index, layer) in model.layers().iter().enumerate() {
@@ -277,6 +283,7 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
                 }
                 neurons.update(neuron, block.index * BLOCK, count, &sums);
             });
+            after(index);
         }
         self.step = self.step.saturating_add(1);
         self.collect();

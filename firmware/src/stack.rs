@@ -44,3 +44,10 @@ pub fn high_water() -> usize {
     }
     start - word as usize
 }
+
+/// Bytes of stack in use by the caller, to within a few words of its own frame.
+#[inline(always)]
+pub fn depth() -> usize {
+    let here = 0;
+    addr_of!(_stack_start) as usize - addr_of!(here) as usize
+}

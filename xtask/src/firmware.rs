@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::boards::{self, Board};
 use crate::elf::footprint;
 use crate::outcome::{Failure, Outcome};
-use crate::run::{capture, root, stream, target_dir};
+use crate::run::{capture_or, root, stream, target_dir};
 use crate::setup;
 use crate::toolchain::Toolchain;
 
@@ -38,16 +38,16 @@ pub(crate) struct Arguments {
 
 /// The document that `--json` prints.
 #[derive(Serialize)]
-struct Image {
+pub(crate) struct Image {
     schema: u32,
     board: String,
-    machine: String,
+    pub(crate) machine: String,
     target: String,
-    elf: PathBuf,
-    runner: Vec<String>,
-    flash_bytes: u64,
-    ram_bytes: u64,
-    code_bytes: u64,
+    pub(crate) elf: PathBuf,
+    pub(crate) runner: Vec<String>,
+    pub(crate) flash_bytes: u64,
+    pub(crate) ram_bytes: u64,
+    pub(crate) code_bytes: u64,
     model_bytes: u64,
 }
 
@@ -97,7 +97,13 @@ fn default_model() -> PathBuf {
     root().join("core/tests/models/v1-mixed.bsnn")
 }
 
-fn build(board: &Board, toolchain: &Toolchain, name: &str, model: Option<&Path>) -> Outcome<Image> {
+/// Builds a binary or on-target test for a board, with a model inside.
+pub(crate) fn build(
+    board: &Board,
+    toolchain: &Toolchain,
+    name: &str,
+    model: Option<&Path>,
+) -> Outcome<Image> {
     let model = model.map_or_else(default_model, Path::to_path_buf);
     let bytes = fs::read(&model).map_err(|error| {
         Failure::Usage(format!(
@@ -107,6 +113,15 @@ fn build(board: &Board, toolchain: &Toolchain, name: &str, model: Option<&Path>)
     })?;
     let model = fs::canonicalize(&model).map_err(|e| Failure::file("find", &model, &e))?;
     let kind = kind_of(name)?;
+    let model_bytes = bytes.len() as u64;
+    if model_bytes > board.flash_bytes {
+        return Err(Failure::DoesNotFit(format!(
+            "{} does not fit {}: the model takes {model_bytes} bytes, there are {} of flash",
+            model.display(),
+            board.title,
+            board.flash_bytes
+        )));
+    }
 
     // Another process must not replace the binary between the build and the copy.
     let _lock = lock()?;
@@ -119,7 +134,18 @@ fn build(board: &Board, toolchain: &Toolchain, name: &str, model: Option<&Path>)
             "--message-format=json-render-diagnostics",
         ])
         .env("BITSPIKE_MODEL", &model);
-    let built = executable(&capture(&mut command)?, name)?;
+    let messages = capture_or(&mut command, |text| {
+        overflow(text).map(|what| {
+            Failure::DoesNotFit(format!(
+                "{} does not fit {}, which has {} bytes of flash and {} of RAM: {what}",
+                model.display(),
+                board.title,
+                board.flash_bytes,
+                board.ram_bytes
+            ))
+        })
+    })?;
+    let built = executable(&messages, name)?;
     let elf = keep(
         &built,
         &format!("{}-{name}-{:016x}.elf", board.name, digest(&bytes)),
@@ -127,7 +153,7 @@ fn build(board: &Board, toolchain: &Toolchain, name: &str, model: Option<&Path>)
 
     let size = footprint(&elf)?;
     if size.flash_bytes > board.flash_bytes || size.ram_bytes > board.ram_bytes {
-        return Err(Failure::Work(format!(
+        return Err(Failure::DoesNotFit(format!(
             "{} does not fit {}: {} of {} bytes of flash, {} of {} bytes of RAM",
             model.display(),
             board.title,
@@ -137,7 +163,6 @@ fn build(board: &Board, toolchain: &Toolchain, name: &str, model: Option<&Path>)
             board.ram_bytes
         )));
     }
-    let model_bytes = bytes.len() as u64;
     Ok(Image {
         schema: 1,
         board: board.name.clone(),
@@ -150,6 +175,14 @@ fn build(board: &Board, toolchain: &Toolchain, name: &str, model: Option<&Path>)
         code_bytes: size.flash_bytes.saturating_sub(model_bytes),
         model_bytes,
     })
+}
+
+/// What the linker says of a region that is too small.
+fn overflow(messages: &str) -> Option<&str> {
+    let line = messages
+        .lines()
+        .find(|line| line.contains("will not fit in region"))?;
+    Some(line.split_once("error: ").map_or(line, |(_, what)| what))
 }
 
 /// Cargo's flag for a target of the firmware package: its binaries and its on-target tests.

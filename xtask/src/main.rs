@@ -1,5 +1,6 @@
-//! Set-up, demo, tests and firmware builds: `cargo xtask help`.
+//! Set-up, demo, tests, benchmarks and firmware builds: `cargo xtask help`.
 
+mod bench;
 mod boards;
 mod demo;
 mod elf;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Set-up, demo, tests and firmware builds of bitspike.
+/// Set-up, demo, tests, benchmarks and firmware builds of bitspike.
 #[derive(Parser)]
 #[command(
     name = "cargo xtask",
@@ -35,6 +36,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Check format, lints, documentation, licences and every test, emulated machines included
     Test(test::Arguments),
+    /// Count instructions, RAM and flash on emulated machines, beside those of a peer
+    Bench(bench::Arguments),
     /// Build a firmware binary for a board, with a model inside
     Firmware(firmware::Arguments),
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Setup(arguments) => setup::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Firmware(arguments) => firmware::run(&arguments),
     };
     match result {

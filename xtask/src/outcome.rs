@@ -8,6 +8,8 @@ use std::process::ExitCode;
 pub(crate) enum Failure {
     /// The work failed: a test, a build, a difference.
     Work(String),
+    /// The program or its model is too large for the board.
+    DoesNotFit(String),
     /// Wrong use, or something that set-up would bring is missing.
     Usage(String),
     /// The user stopped it.
@@ -21,7 +23,7 @@ impl Failure {
     /// The exit code by the contract of the command line.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Work(_) => 1,
+            Self::Work(_) | Self::DoesNotFit(_) => 1,
             Self::Usage(_) => 2,
             Self::Interrupted => 130,
         })
@@ -36,7 +38,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Work(text) | Self::Usage(text) => f.write_str(text),
+            Self::Work(text) | Self::DoesNotFit(text) | Self::Usage(text) => f.write_str(text),
             Self::Interrupted => f.write_str("interrupted"),
         }
     }

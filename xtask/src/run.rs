@@ -69,10 +69,24 @@ pub(crate) fn stream(command: &mut Command) -> Outcome {
 
 /// Runs the command quietly; its stdout is returned, its stderr is shown only where it fails.
 pub(crate) fn capture(command: &mut Command) -> Outcome<String> {
+    capture_or(command, |_| None)
+}
+
+/// Runs the command quietly; where it fails, `named` may make a better failure of its stderr,
+/// which else is shown.
+pub(crate) fn capture_or(
+    command: &mut Command,
+    named: impl FnOnce(&str) -> Option<Failure>,
+) -> Outcome<String> {
     let output = command
         .stdin(Stdio::null())
         .output()
         .map_err(|error| cannot_start(command, &error))?;
+    if !output.status.success()
+        && let Some(failure) = named(&String::from_utf8_lossy(&output.stderr))
+    {
+        return Err(failure);
+    }
     captured(command, output)
 }
 
