@@ -18,9 +18,9 @@ pub struct Assessment {
     pub samples: usize,
     /// Those whose class was found.
     pub correct: usize,
-    /// Spikes a unit and step, by hidden layer.
+    /// Spikes a unit and step, by layer that fires.
     pub firing_rates: Vec<f64>,
-    /// Units that never fired, by hidden layer.
+    /// Units that never fired, by layer that fires.
     pub dead_neurons: Vec<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! Batches of training and evaluation: pixels to values from 0 to 1, with random shifts.
+//! Batches of training and evaluation: pixels to values from 0 to 1, shifted, turned and scaled at random.
 
 use candle_core::{Device, Tensor};
 use rand::RngExt;
@@ -8,56 +8,70 @@ use crate::Result;
 use crate::data::Samples;
 use crate::seed::{Purpose, stream};
 
-/// A random shift of training samples: where it comes from and how far it goes.
+/// How training pictures are changed at random: where it comes from and how far it goes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shift {
+pub(crate) struct Augmentation {
     /// Seed of the training.
     pub(crate) seed: u64,
-    /// Epoch, so that a sample moves differently in each.
+    /// Epoch, so that a sample changes differently in each.
     pub(crate) epoch: u64,
     /// Largest shift in pixels, rows and columns alike.
-    pub(crate) pixels: usize,
+    pub(crate) shift: usize,
+    /// Largest rotation in degrees, either way.
+    pub(crate) rotation: f32,
+    /// Largest growth or shrinkage, as a part of the size.
+    pub(crate) scale: f32,
 }
 
-/// A batch `[indices, height, width, channels]` of `pixel / 255`, shifted where asked.
-pub(crate) fn batch(samples: &Samples, indices: &[usize], shift: Option<Shift>) -> Result<Tensor> {
-    let [height, width, channels] = samples.shape();
+/// One sample's change.
+#[derive(Debug, Clone, Copy, Default)]
+struct Change {
+    down: isize,
+    right: isize,
+    /// Angle in radians and factor of the size; `None` leaves every pixel on the grid.
+    turn: Option<(f32, f32)>,
+}
+
+impl Augmentation {
+    fn draw(&self, index: usize) -> Change {
+        let Self {
+            shift,
+            rotation,
+            scale,
+            ..
+        } = *self;
+        if shift == 0 && rotation == 0.0 && scale == 0.0 {
+            return Change::default();
+        }
+        let key = [self.epoch, index as u64];
+        let mut random = stream(self.seed, Purpose::Augmentation, key);
+        let mut draw = || random.random_range(0..=2 * shift as u64) as isize - shift as isize;
+        let (down, right) = (draw(), draw());
+        let mut part = || random.random_range(-1f32..=1.0);
+        let turn = (rotation > 0.0 || scale > 0.0)
+            .then(|| ((rotation * part()).to_radians(), 1.0 + scale * part()));
+        Change { down, right, turn }
+    }
+}
+
+/// A batch `[indices, height, width, channels]` of `pixel / 255`, changed where asked.
+pub(crate) fn batch(
+    samples: &Samples,
+    indices: &[usize],
+    augmentation: Option<Augmentation>,
+) -> Result<Tensor> {
+    let shape = samples.shape();
+    let [height, width, channels] = shape;
     let size = height * width * channels;
     let mut values = vec![0.0; indices.len() * size];
     values
         .par_chunks_mut(size)
         .zip(indices.par_iter())
         .for_each(|(values, &index)| {
-            let pixels = samples.pixels(index);
-            let (down, right) = shift.map_or((0, 0), |shift| {
-                let mut random = stream(
-                    shift.seed,
-                    Purpose::Augmentation,
-                    [shift.epoch, index as u64],
-                );
-                let mut draw = || {
-                    let up_to_twice = random.random_range(0..=2 * shift.pixels as u64);
-                    up_to_twice as isize - shift.pixels as isize
-                };
-                (draw(), draw())
-            });
-            let source = |at: usize, by: isize, len: usize| {
-                at.checked_add_signed(-by).filter(|source| *source < len)
-            };
-            for y in 0..height {
-                let Some(from_y) = source(y, down, height) else {
-                    continue;
-                };
-                for x in 0..width {
-                    let Some(from_x) = source(x, right, width) else {
-                        continue;
-                    };
-                    let from = &pixels[(from_y * width + from_x) * channels..][..channels];
-                    let to = &mut values[(y * width + x) * channels..][..channels];
-                    for (to, from) in to.iter_mut().zip(from) {
-                        *to = f32::from(*from) / 255.0;
-                    }
-                }
+            let change = augmentation.map_or(Change::default(), |a| a.draw(index));
+            match change.turn {
+                None => shifted(shape, samples.pixels(index), change, values),
+                Some(turn) => turned(shape, samples.pixels(index), change, turn, values),
             }
         });
     Ok(Tensor::from_vec(
@@ -65,6 +79,65 @@ pub(crate) fn batch(samples: &Samples, indices: &[usize], shift: Option<Shift>) 
         (indices.len(), height, width, channels),
         &Device::Cpu,
     )?)
+}
+
+/// A picture moved by whole pixels, with zeros from outside.
+fn shifted([height, width, channels]: [usize; 3], pixels: &[u8], by: Change, values: &mut [f32]) {
+    let source = |at: usize, by: isize, len: usize| {
+        at.checked_add_signed(-by).filter(|source| *source < len)
+    };
+    for y in 0..height {
+        let Some(from_y) = source(y, by.down, height) else {
+            continue;
+        };
+        for x in 0..width {
+            let Some(from_x) = source(x, by.right, width) else {
+                continue;
+            };
+            let from = &pixels[(from_y * width + from_x) * channels..][..channels];
+            let to = &mut values[(y * width + x) * channels..][..channels];
+            for (to, from) in to.iter_mut().zip(from) {
+                *to = f32::from(*from) / 255.0;
+            }
+        }
+    }
+}
+
+/// A picture turned and scaled about its middle, then moved: each pixel is read between the four
+/// nearest, with zeros from outside.
+fn turned(
+    [height, width, channels]: [usize; 3],
+    pixels: &[u8],
+    by: Change,
+    (angle, factor): (f32, f32),
+    values: &mut [f32],
+) {
+    let (sin, cos) = angle.sin_cos();
+    let (middle_y, middle_x) = ((height as f32 - 1.0) / 2.0, (width as f32 - 1.0) / 2.0);
+    let pixel = |y: f32, x: f32, channel: usize| {
+        let inside = y >= 0.0 && x >= 0.0 && y < height as f32 && x < width as f32;
+        if !inside {
+            return 0.0;
+        }
+        f32::from(pixels[(y as usize * width + x as usize) * channels + channel])
+    };
+    for (point, values) in values.chunks_exact_mut(channels).enumerate() {
+        let dy = (point / width) as f32 - middle_y - by.down as f32;
+        let dx = (point % width) as f32 - middle_x - by.right as f32;
+        // Backwards: from where the pixel is to where it was.
+        let y = middle_y + (cos * dy - sin * dx) / factor;
+        let x = middle_x + (sin * dy + cos * dx) / factor;
+        let (top, left) = (y.floor(), x.floor());
+        let (part_y, part_x) = (y - top, x - left);
+        for (channel, value) in values.iter_mut().enumerate() {
+            let between = |y: f32| {
+                let (left, right) = (pixel(y, left, channel), pixel(y, left + 1.0, channel));
+                left + (right - left) * part_x
+            };
+            let (above, below) = (between(top), between(top + 1.0));
+            *value = (above + (below - above) * part_y) / 255.0;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -75,6 +148,46 @@ mod tests {
         let mut pixels = vec![0; 25];
         pixels[12] = 255;
         Samples::new([5, 5, 1], 2, pixels, vec![1]).expect("samples")
+    }
+
+    fn augmentation(epoch: u64, shift: usize, rotation: f32, scale: f32) -> Augmentation {
+        let seed = 1;
+        Augmentation {
+            seed,
+            epoch,
+            shift,
+            rotation,
+            scale,
+        }
+    }
+
+    #[test]
+    fn a_turn_by_a_quarter_moves_a_corner_to_the_next() {
+        let mut pixels = vec![0; 25];
+        pixels[0] = 255;
+        let mut values = vec![0.0; 25];
+        let turn = (std::f32::consts::FRAC_PI_2, 1.0);
+        turned([5, 5, 1], &pixels, Change::default(), turn, &mut values);
+        let corners = [0, 4, 20, 24].map(|corner| values[corner].round());
+        assert_eq!(corners.iter().sum::<f32>(), 1.0);
+        assert_eq!(corners[0] + corners[3], 0.0);
+    }
+
+    #[test]
+    fn a_turn_by_nothing_changes_nothing_and_growth_keeps_the_middle() -> Result<()> {
+        let pixels: Vec<u8> = (0..25).collect();
+        let mut values = vec![0.0; 25];
+        let change = Change::default();
+        turned([5, 5, 1], &pixels, change, (0.0, 1.0), &mut values);
+        for (value, pixel) in values.iter().zip(&pixels) {
+            assert!((value * 255.0 - f32::from(*pixel)).abs() < 1e-3);
+        }
+        for epoch in 0..50 {
+            let values = batch(&one_dot(), &[0], Some(augmentation(epoch, 0, 30.0, 0.3)))?;
+            let values = values.flatten_all()?.to_vec1::<f32>()?;
+            assert!((values[12] - 1.0).abs() < 1e-3, "{values:?}");
+        }
+        Ok(())
     }
 
     #[test]
@@ -90,12 +203,7 @@ mod tests {
     fn a_shift_stays_within_its_limit_and_differs_by_epoch() -> Result<()> {
         let mut seen = std::collections::BTreeSet::new();
         for epoch in 0..200 {
-            let shift = Some(Shift {
-                seed: 1,
-                epoch,
-                pixels: 1,
-            });
-            let values = batch(&one_dot(), &[0], shift)?
+            let values = batch(&one_dot(), &[0], Some(augmentation(epoch, 1, 0.0, 0.0)))?
                 .flatten_all()?
                 .to_vec1::<f32>()?;
             seen.extend(values.iter().position(|v| *v == 1.0));

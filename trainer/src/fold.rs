@@ -261,7 +261,11 @@ fn assemble(
         input: InputKind::U8,
         shape: [side(height)?, side(width)?, side(channels)?],
         steps: network.steps,
-        readout: Readout::Membrane,
+        readout: if counted(layers) {
+            Readout::Count
+        } else {
+            Readout::Membrane
+        },
         logit_scale,
         layers: specs,
     };
@@ -287,6 +291,11 @@ fn assemble(
     Ok(file)
 }
 
+/// Whether the last layer is read out by its spikes; else it is not reset, and its membranes are.
+fn counted(layers: &[FloatLayer<'_>]) -> bool {
+    layers.last().is_some_and(|layer| layer.trained.reset)
+}
+
 /// One gain a class, which puts the membranes of the last layer back on one scale, and the factor
 /// from scores to the logits of the training.
 fn readout(
@@ -297,6 +306,10 @@ fn readout(
     let (Some(last), Some(numerics)) = (layers.last(), numerics.last()) else {
         return Err(Error::failed("a network without layers cannot be folded"));
     };
+    if counted(layers) {
+        // Counts are the logits, and need no gains.
+        return Ok((Vec::new(), 1.0));
+    }
     let largest = last.gains.iter().copied().fold(0.0, f64::max);
     let gain = |gain: &f64| {
         let rounded = to_fixed(f64::from(i16::MAX) * gain / largest, 0);

@@ -1,12 +1,40 @@
-//! Adam, with moments that can be saved, and the learning rate over the updates.
+//! Optimisers with moments that can be saved, the clipping of gradients, and the learning rate over
+//! the updates.
 
 use candle_core::{Result, Tensor, Var};
+use serde::{Deserialize, Serialize};
 
 use crate::ops::with_values;
 
 const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
 const EPSILON: f32 = 1e-8;
+
+/// A rule by which parameters follow their gradients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Optimiser {
+    /// Adam, with the usual decays of 0.9 and 0.999.
+    #[default]
+    Adam,
+    /// Stochastic gradient descent with momentum: `v = momentum * v + g`, then `-rate * v`.
+    Sgd,
+}
+
+/// One move of all parameters.
+#[derive(Debug, Clone, Copy)]
+pub struct Move {
+    /// The rule.
+    pub optimiser: Optimiser,
+    /// Momentum of [`Optimiser::Sgd`].
+    pub momentum: f32,
+    /// Learning rate.
+    pub rate: f32,
+    /// Factor on the gradients, from [`clip`].
+    pub scale: f32,
+    /// Number of the update, 1 for the first.
+    pub update: u64,
+}
 
 /// A trained tensor with its moments.
 #[derive(Debug)]
@@ -17,7 +45,7 @@ pub struct Parameter {
     pub value: Var,
     /// Whether the value is clamped to `[-1, 1]` after each update (latent weights).
     pub clamped: bool,
-    /// Running mean of the gradient.
+    /// Running mean of the gradient, or the velocity of SGD.
     pub first_moment: Vec<f32>,
     /// Running mean of the squared gradient.
     pub second_moment: Vec<f32>,
@@ -36,21 +64,30 @@ impl Parameter {
         }
     }
 
-    /// Moves the parameter by Adam's rule along its gradient; `update` is 1 for the first update.
+    /// Moves the parameter along its gradient.
     ///
     /// # Errors
     /// If the gradient is not `f32` on the CPU.
-    pub fn update(&mut self, grad: &Tensor, learning_rate: f32, update: u64) -> Result<()> {
-        let exponent = i32::try_from(update).unwrap_or(i32::MAX);
-        let rate = learning_rate / (1.0 - BETA1.powi(exponent));
+    pub fn update(&mut self, grad: &Tensor, step: &Move) -> Result<()> {
+        let exponent = i32::try_from(step.update).unwrap_or(i32::MAX);
+        let rate = step.rate / (1.0 - BETA1.powi(exponent));
         let correction = 1.0 / (1.0 - BETA2.powi(exponent)).sqrt();
         let mut value = with_values(&self.value, |value| Ok(value.to_vec()))?;
         with_values(grad, |grad| {
             let moments = self.first_moment.iter_mut().zip(&mut self.second_moment);
             for ((value, grad), (first, second)) in value.iter_mut().zip(grad).zip(moments) {
-                *first = BETA1 * *first + (1.0 - BETA1) * grad;
-                *second = BETA2 * *second + (1.0 - BETA2) * grad * grad;
-                *value -= rate * *first / (second.sqrt() * correction + EPSILON);
+                let grad = grad * step.scale;
+                match step.optimiser {
+                    Optimiser::Adam => {
+                        *first = BETA1 * *first + (1.0 - BETA1) * grad;
+                        *second = BETA2 * *second + (1.0 - BETA2) * grad * grad;
+                        *value -= rate * *first / (second.sqrt() * correction + EPSILON);
+                    }
+                    Optimiser::Sgd => {
+                        *first = step.momentum * *first + grad;
+                        *value -= step.rate * *first;
+                    }
+                }
                 if self.clamped {
                     *value = value.clamp(-1.0, 1.0);
                 }
@@ -62,16 +99,46 @@ impl Parameter {
     }
 }
 
-/// The learning rate of the update after `done` of `total`: a linear rise over `warmup` updates,
-/// times half a cosine to zero.
-pub fn learning_rate(peak: f32, warmup: u64, done: u64, total: u64) -> f32 {
-    let rise = if done < warmup {
-        (done + 1) as f32 / warmup as f32
-    } else {
-        1.0
-    };
-    let part = done as f32 / total.max(1) as f32;
-    peak * rise * 0.5 * (1.0 + (std::f32::consts::PI * part).cos())
+/// The factor that brings the norm of all gradients together down to `largest`; 1 where it is
+/// smaller.
+///
+/// # Errors
+/// If a gradient is not `f32` on the CPU.
+pub fn clip(gradients: &[Tensor], largest: f32) -> Result<f32> {
+    let mut squares = 0.0;
+    for gradient in gradients {
+        squares += with_values(gradient, |values| {
+            Ok(values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>())
+        })?;
+    }
+    Ok((f64::from(largest) / squares.sqrt().max(1e-12)).min(1.0) as f32)
+}
+
+/// The learning rate over the updates: a linear rise, then along a cosine or constant.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LearningRate {
+    /// The highest.
+    pub peak: f32,
+    /// Updates over which it rises to that.
+    pub warmup: u64,
+    /// Updates in which half a cosine takes it to 0 (and as many up again); `None` keeps it.
+    pub half_cosine: Option<u64>,
+}
+
+impl LearningRate {
+    /// The learning rate of the update after `done` others.
+    pub fn after(&self, done: u64) -> f32 {
+        let rise = if done < self.warmup {
+            (done + 1) as f32 / self.warmup as f32
+        } else {
+            1.0
+        };
+        let Some(half) = self.half_cosine else {
+            return self.peak * rise;
+        };
+        let part = done as f32 / half.max(1) as f32;
+        self.peak * rise * 0.5 * (1.0 + (std::f32::consts::PI * part).cos())
+    }
 }
 
 #[cfg(test)]
@@ -79,12 +146,22 @@ mod tests {
     use super::*;
     use candle_core::Device;
 
+    fn moves(optimiser: Optimiser, rate: f32, scale: f32, update: u64) -> Move {
+        Move {
+            optimiser,
+            momentum: 0.5,
+            rate,
+            scale,
+            update,
+        }
+    }
+
     #[test]
-    fn the_first_update_moves_by_the_learning_rate_and_clamps() -> Result<()> {
+    fn the_first_update_of_adam_moves_by_the_learning_rate_and_clamps() -> Result<()> {
         let value = Var::new(&[0.5f32, -0.95, 0.0], &Device::Cpu)?;
         let grad = Tensor::new(&[3.0f32, 2.0, -0.1], &Device::Cpu)?;
         let mut parameter = Parameter::new("w".into(), value, true);
-        parameter.update(&grad, 0.1, 1)?;
+        parameter.update(&grad, &moves(Optimiser::Adam, 0.1, 1.0, 1))?;
         let moved = parameter.value.to_vec1::<f32>()?;
         for (moved, expected) in moved.iter().zip([0.4, -1.0, 0.1]) {
             assert!((moved - expected).abs() < 1e-5, "{moved} {expected}");
@@ -93,9 +170,41 @@ mod tests {
     }
 
     #[test]
+    fn sgd_gathers_momentum_and_takes_the_clipped_gradient() -> Result<()> {
+        let mut parameter = Parameter::new("w".into(), Var::new(&[4.0f32], &Device::Cpu)?, false);
+        let grad = Tensor::new(&[2.0f32], &Device::Cpu)?;
+        for update in 1..=2 {
+            parameter.update(&grad, &moves(Optimiser::Sgd, 1.0, 0.5, update))?;
+        }
+        // Velocities 1 and 1.5.
+        assert_eq!(parameter.value.to_vec1::<f32>()?, [1.5]);
+        Ok(())
+    }
+
+    #[test]
+    fn gradients_are_clipped_by_the_norm_of_all_of_them() -> Result<()> {
+        let gradients = [
+            Tensor::new(&[3.0f32], &Device::Cpu)?,
+            Tensor::new(&[0.0f32, 4.0], &Device::Cpu)?,
+        ];
+        assert_eq!(clip(&gradients, 1.0)?, 0.2);
+        assert_eq!(clip(&gradients, 9.0)?, 1.0);
+        Ok(())
+    }
+
+    #[test]
     fn the_learning_rate_rises_and_falls_to_zero() {
-        assert!((learning_rate(1.0, 10, 0, 1000) - 0.1).abs() < 1e-6);
-        assert!((learning_rate(1.0, 10, 500, 1000) - 0.5).abs() < 1e-6);
-        assert!(learning_rate(1.0, 10, 999, 1000) < 1e-5);
+        let mut rate = LearningRate {
+            peak: 1.0,
+            warmup: 10,
+            half_cosine: Some(1000),
+        };
+        assert!((rate.after(0) - 0.1).abs() < 1e-6);
+        assert!((rate.after(500) - 0.5).abs() < 1e-6);
+        assert!(rate.after(999) < 1e-5);
+        // As in the reference, which steps its scheduler on and on: up again.
+        assert!((rate.after(2000) - 1.0).abs() < 1e-5);
+        rate.half_cosine = None;
+        assert_eq!(rate.after(999), 1.0);
     }
 }

@@ -3,7 +3,9 @@
 //! ```text
 //! config.toml        the configuration with all settings applied
 //! metrics.jsonl      a line an epoch
-//! checkpoints/       NUMBER.safetensors and NUMBER.json for the last two, by number of updates
+//! metrics.csv        the same as a table
+//! checkpoints/       NUMBER.safetensors and NUMBER.json for the last two, by number of updates;
+//!                    best.safetensors where patience is set
 //! lock               held by the process that trains
 //! ```
 //!
@@ -26,6 +28,9 @@ use crate::net::Network;
 use crate::ops::with_values;
 use crate::train::{EpochMetrics, Progress};
 use crate::{Error, Result};
+
+/// The tensors of the best epoch, among the checkpoints.
+const BEST: &str = "best.safetensors";
 
 /// Checkpoints that are kept.
 const KEPT: usize = 2;
@@ -104,7 +109,7 @@ impl RunDir {
     fn remove_leftovers(&self) {
         let unfinished = |path: &Path| match path.extension().and_then(|ending| ending.to_str()) {
             Some("tmp") => true,
-            Some("safetensors") => !path.with_extension("json").exists(),
+            Some("safetensors") => !path.with_extension("json").exists() && !path.ends_with(BEST),
             _ => false,
         };
         for folder in [&self.path, &self.path.join("checkpoints")] {
@@ -138,17 +143,7 @@ impl RunDir {
     /// # Errors
     /// If the file is there and cannot be read.
     pub fn metrics(&self) -> Result<Vec<EpochMetrics>> {
-        let path = self.path.join("metrics.jsonl");
-        if !path.exists() {
-            return Ok(Vec::new());
-        }
-        let wrong = |error: &dyn std::fmt::Display| {
-            Error::failed(format!("cannot read {}: {error}", path.display()))
-        };
-        let text = fs::read_to_string(&path).map_err(|error| wrong(&error))?;
-        text.lines()
-            .map(|line| serde_json::from_str(line).map_err(|e| wrong(&e)))
-            .collect()
+        read_metrics(&self.path)
     }
 
     /// Adds a line to `metrics.jsonl`.
@@ -182,7 +177,8 @@ impl RunDir {
             text += &to_json(line)?;
             text.push('\n');
         }
-        write_atomically(&self.path.join("metrics.jsonl"), text.as_bytes())
+        write_atomically(&self.path.join("metrics.jsonl"), text.as_bytes())?;
+        write_atomically(&self.path.join("metrics.csv"), csv(lines).as_bytes())
     }
 
     /// Writes a checkpoint, with the digest of the data it was trained on, and drops old ones.
@@ -243,6 +239,32 @@ impl RunDir {
         trouble.map_or(Ok(None), Err)
     }
 
+    /// Writes the tensors of the best epoch so far.
+    ///
+    /// # Errors
+    /// If they cannot be written; those of the best epoch before are then still there.
+    pub fn save_best(&self, network: &mut Network) -> Result<()> {
+        let path = self.path.join("checkpoints").join(BEST);
+        write_atomically(&path, &serialise(&network_tensors(network)?)?)
+    }
+
+    /// Loads the tensors of the best epoch.
+    ///
+    /// # Errors
+    /// If they are not there or damaged.
+    pub fn load_best(&self, network: &mut Network) -> Result<()> {
+        let path = self.path.join("checkpoints").join(BEST);
+        let wrong = |error: &dyn std::fmt::Display| {
+            Error::failed(format!(
+                "the best epoch's weights, {}: {error}; train again in another folder",
+                path.display()
+            ))
+        };
+        let bytes = fs::read(&path).map_err(|error| wrong(&error))?;
+        let tensors = deserialise(&bytes).map_err(|error| wrong(&error))?;
+        restore_tensors(network, &tensors)
+    }
+
     fn checkpoint(&self, update: u64) -> PathBuf {
         self.path.join("checkpoints").join(format!("{update:08}"))
     }
@@ -272,19 +294,61 @@ impl RunDir {
         if digest(&bytes) != state.tensors {
             return Err(wrong(&"its tensors are damaged"));
         }
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| wrong(&error))?;
-        let values = |view: TensorView<'_>| {
-            let words = view.data().as_chunks::<4>().0.iter();
-            words
-                .map(|word| f32::from_le_bytes(*word))
-                .collect::<Vec<f32>>()
-        };
-        let tensors = tensors
-            .tensors()
-            .into_iter()
-            .map(|(name, view)| (name, values(view)));
-        Ok((state, tensors.collect()))
+        let tensors = deserialise(&bytes).map_err(|error| wrong(&error))?;
+        Ok((state, tensors))
     }
+}
+
+/// The lines of `metrics.jsonl` in a run directory, none where there is no such file.
+///
+/// # Errors
+/// If the file is there and cannot be read.
+pub fn read_metrics(run: &Path) -> Result<Vec<EpochMetrics>> {
+    let path = run.join("metrics.jsonl");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let wrong = |error: &dyn std::fmt::Display| {
+        Error::failed(format!("cannot read {}: {error}", path.display()))
+    };
+    let text = fs::read_to_string(&path).map_err(|error| wrong(&error))?;
+    text.lines()
+        .map(|line| serde_json::from_str(line).map_err(|e| wrong(&e)))
+        .collect()
+}
+
+/// A float network that finished training, from its run directory: nothing is locked or changed.
+///
+/// # Errors
+/// If the run holds no finished training, or what it holds cannot be read.
+pub fn load_network(run: &Path, config: &Config, shape: [usize; 3]) -> Result<Network> {
+    let mut network = Network::new(config, shape, 1)?;
+    let folder = run.join("checkpoints");
+    let best = folder.join(BEST);
+    let path = if config.train.patience.is_some() && best.exists() {
+        best
+    } else {
+        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        let numbered = entries.filter_map(|entry| {
+            let path = entry.path();
+            let number = path.file_stem()?.to_str()?.parse::<u64>().ok()?;
+            let whole = path.with_extension("json").exists();
+            (whole && path.extension()? == "safetensors").then_some((number, path))
+        });
+        let last = numbered.max_by_key(|(number, _)| *number);
+        last.map(|(_, path)| path).ok_or_else(|| {
+            Error::usage(format!(
+                "{} holds no checkpoint; go on with the training by `bitspike train` with --resume",
+                run.display()
+            ))
+        })?
+    };
+    let wrong = |error: &dyn std::fmt::Display| {
+        Error::usage(format!("cannot read {}: {error}", path.display()))
+    };
+    let bytes = fs::read(&path).map_err(|error| wrong(&error))?;
+    restore_tensors(&mut network, &deserialise(&bytes).map_err(|e| wrong(&e))?)?;
+    Ok(network)
 }
 
 type Tensors = HashMap<String, Vec<f32>>;
@@ -336,6 +400,20 @@ fn restore_tensors(network: &mut Network, tensors: &Tensors) -> Result<()> {
     Ok(())
 }
 
+fn deserialise(bytes: &[u8]) -> Result<Tensors, safetensors::SafeTensorError> {
+    let values = |view: TensorView<'_>| {
+        let words = view.data().as_chunks::<4>().0.iter();
+        words
+            .map(|word| f32::from_le_bytes(*word))
+            .collect::<Vec<f32>>()
+    };
+    let tensors = SafeTensors::deserialize(bytes)?.tensors();
+    Ok(tensors
+        .into_iter()
+        .map(|(name, view)| (name, values(view)))
+        .collect())
+}
+
 fn serialise(tensors: &[(String, Vec<f32>)]) -> Result<Vec<u8>> {
     let wrong = |error| Error::failed(format!("cannot write a checkpoint: {error}"));
     let bytes: Vec<Vec<u8>> = tensors
@@ -355,6 +433,37 @@ fn serialise(tensors: &[(String, Vec<f32>)]) -> Result<Vec<u8>> {
     });
     let views = views.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
     safetensors::serialize(views, None).map_err(wrong)
+}
+
+/// The metrics as a table, with a column for each layer's threshold, rate and dead neurons.
+fn csv(lines: &[EpochMetrics]) -> String {
+    let layers = lines.first().map_or(0, |line| line.thresholds.len());
+    let mut columns: Vec<String> = ["epoch", "loss", "train_accuracy", "validation_accuracy"]
+        .map(String::from)
+        .to_vec();
+    columns.extend(["learning_rate", "seconds"].map(String::from));
+    for name in ["threshold", "firing_rate", "dead_neurons", "silent_since"] {
+        columns.extend((1..=layers).map(|layer| format!("{name}_{layer}")));
+    }
+    let mut text = columns.join(",") + "\n";
+    for line in lines {
+        let mut values = vec![
+            line.epoch.to_string(),
+            line.loss.to_string(),
+            line.train_accuracy.to_string(),
+            line.validation_accuracy.to_string(),
+            line.learning_rate.to_string(),
+            line.seconds.to_string(),
+        ];
+        values.extend(line.thresholds.iter().map(f32::to_string));
+        values.extend(line.firing_rates.iter().map(f64::to_string));
+        values.extend(line.dead_neurons.iter().map(usize::to_string));
+        let silent = line.silent_since.iter();
+        values.extend(silent.map(|update| update.map_or(String::new(), |u| u.to_string())));
+        text += &values.join(",");
+        text.push('\n');
+    }
+    text
 }
 
 fn to_json(value: &impl Serialize) -> Result<String> {

@@ -13,6 +13,8 @@ pub(crate) enum Purpose {
     Order = 2,
     /// The augmentation of a sample; the indices are epoch and sample.
     Augmentation = 3,
+    /// Which currents dropout leaves out; the indices are update, and layer and place.
+    Dropout = 5,
 }
 
 /// The stream of `seed` for a purpose, at up to two indices.

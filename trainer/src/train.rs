@@ -3,16 +3,16 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use candle_core::{D, Device, Tensor, Var};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use crate::assess::{assess, count_correct, predictions};
-use crate::batch::{Shift, batch};
-use crate::config::Config;
+use crate::batch::{Augmentation, batch};
+use crate::config::{Config, Decay, Every};
 use crate::data::{Samples, Splits};
+use crate::loss::Criterion;
 use crate::net::{Mode, Network};
-use crate::optim::learning_rate;
+use crate::optim::{LearningRate, Move, clip};
 use crate::run::{RunDir, data_digest};
 use crate::seed::{Purpose, stream};
 use crate::{Error, Result};
@@ -24,7 +24,7 @@ const HISTORY_POINTS: u64 = 200;
 /// epoch, and within one at this interval. They change nothing of what is computed.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The thresholds of the hidden layers after an update, `(update, thresholds)`, over the training.
+/// The thresholds of the layers that fire, after an update, `(update, thresholds)`, over the training.
 pub type ThresholdHistory = Vec<(u64, Vec<f32>)>;
 
 /// One line of `metrics.jsonl`.
@@ -32,18 +32,21 @@ pub type ThresholdHistory = Vec<(u64, Vec<f32>)>;
 pub struct EpochMetrics {
     /// The epoch, 1 for the first.
     pub epoch: u64,
-    /// Mean cross-entropy over the epoch's training samples.
+    /// Mean loss over the epoch's training samples.
     pub loss: f64,
     /// Part of the epoch's (augmented) training samples whose class was found.
     pub train_accuracy: f64,
     /// Part of the validation samples whose class was found, by the float network.
     pub validation_accuracy: f64,
-    /// Firing thresholds by hidden layer.
+    /// Firing thresholds, by layer that fires.
     pub thresholds: Vec<f32>,
-    /// Spikes a unit and step on the validation samples, by hidden layer.
+    /// Spikes a unit and step on the validation samples, by layer that fires.
     pub firing_rates: Vec<f64>,
-    /// Units that never fired on the validation samples, by hidden layer.
+    /// Units that never fired on the validation samples, by layer that fires.
     pub dead_neurons: Vec<usize>,
+    /// Since which update a layer has not fired once in a batch, by layer that fires.
+    #[serde(default)]
+    pub silent_since: Vec<Option<u64>>,
     /// Learning rate of the epoch's last update.
     pub learning_rate: f32,
     /// Seconds that the epoch took, validation included.
@@ -63,6 +66,21 @@ pub struct Progress {
     pub seconds: f64,
     /// Thresholds so far.
     pub history: ThresholdHistory,
+    /// Since which update a layer has not fired once in a batch, by layer that fires.
+    #[serde(default)]
+    pub silent_since: Vec<Option<u64>>,
+    /// The best epoch so far, where patience is set.
+    #[serde(default)]
+    pub best: Option<Best>,
+}
+
+/// The epoch with the best validation accuracy, the first of them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// The epoch, 1 for the first.
+    pub epoch: u64,
+    /// Its validation accuracy, 0 to 1.
+    pub accuracy: f64,
 }
 
 /// What is told about a training while it runs.
@@ -72,6 +90,12 @@ pub trait Observer {
 
     /// After each epoch.
     fn epoch_done(&mut self, metrics: &EpochMetrics);
+
+    /// When a layer did not fire once in the batch of an update, for the first time since it did;
+    /// the layer is named as in the configuration.
+    fn fell_silent(&mut self, layer: &str, update: u64) {
+        let _ = (layer, update);
+    }
 }
 
 /// How a training ended.
@@ -93,6 +117,8 @@ pub struct Trainer<'a> {
     batch: usize,
     per_epoch: u64,
     data: String,
+    criterion: Criterion,
+    learning_rate: LearningRate,
 }
 
 impl<'a> Trainer<'a> {
@@ -106,7 +132,11 @@ impl<'a> Trainer<'a> {
         let batch = config.train.batch.min(samples);
         let per_epoch = (samples / batch) as u64;
         let total = per_epoch * u64::from(config.train.epochs);
-        let network = Network::new(config, splits.train.shape(), total)?;
+        let moves = match config.threshold.every {
+            Every::Update => total,
+            Every::Epoch => u64::from(config.train.epochs),
+        };
+        let network = Network::new(config, splits.train.shape(), moves)?;
         if network.classes() != splits.train.classes() {
             return Err(Error::usage(format!(
                 "the last layer has {} outputs, but the data {} classes; set its `outputs` in \
@@ -115,10 +145,13 @@ impl<'a> Trainer<'a> {
                 splits.train.classes()
             )));
         }
+        let thresholds = network.thresholds();
         let progress = Progress {
-            history: vec![(0, network.thresholds())],
+            silent_since: vec![None; thresholds.len()],
+            history: vec![(0, thresholds)],
             ..Progress::default()
         };
+        let settings = &config.train;
         let data = data_digest(splits);
         Ok(Self {
             config,
@@ -128,6 +161,20 @@ impl<'a> Trainer<'a> {
             batch,
             per_epoch,
             data,
+            criterion: Criterion {
+                loss: settings.loss,
+                right: settings.target_right,
+                wrong: settings.target_wrong,
+                steps: config.network.steps as usize,
+            },
+            learning_rate: LearningRate {
+                peak: settings.learning_rate,
+                warmup: settings.warmup,
+                half_cosine: match settings.decay {
+                    Decay::Cosine => Some(settings.half_cosine.unwrap_or(total)),
+                    Decay::None => None,
+                },
+            },
         })
     }
 
@@ -151,6 +198,14 @@ impl<'a> Trainer<'a> {
         self.per_epoch
     }
 
+    /// Whether all updates are done, or patience is at its end.
+    pub fn done(&self) -> bool {
+        let epoch = self.progress.update / self.per_epoch;
+        let patience = self.config.train.patience.zip(self.progress.best);
+        let at_its_end = |(patience, best): (u32, Best)| epoch >= best.epoch + u64::from(patience);
+        self.progress.update >= self.total() || patience.is_some_and(at_its_end)
+    }
+
     /// Goes on from the run's last checkpoint, if it has one.
     ///
     /// # Errors
@@ -163,14 +218,14 @@ impl<'a> Trainer<'a> {
     }
 
     /// Trains to the end, or until the observer stops it, with a checkpoint after each epoch and
-    /// each minute.
+    /// each minute. Where patience is set, the network is then that of the best epoch.
     ///
     /// # Errors
     /// If the run directory cannot be written.
     pub fn run(&mut self, run: &RunDir, observer: &mut dyn Observer) -> Result<Outcome> {
         let mut order = None;
         let mut saved = Instant::now();
-        while self.progress.update < self.total() {
+        while !self.done() {
             let start = Instant::now();
             let epoch = self.progress.update / self.per_epoch;
             let order = match &order {
@@ -178,12 +233,31 @@ impl<'a> Trainer<'a> {
                 _ => &order.insert((epoch, self.order(epoch))).1,
             };
             let index = (self.progress.update % self.per_epoch) as usize;
+            let silent = self.progress.silent_since.clone();
             let rate = self.update(&order[index * self.batch..][..self.batch], epoch)?;
+            let names = self.network.layer_names();
+            for ((before, now), name) in silent.iter().zip(&self.progress.silent_since).zip(names) {
+                if let (None, Some(update)) = (before, now) {
+                    observer.fell_silent(&name, *update);
+                }
+            }
             self.progress.seconds += start.elapsed().as_secs_f64();
             let epoch_done = self.progress.update.is_multiple_of(self.per_epoch);
             if epoch_done {
                 let metrics = self.finish_epoch(rate)?;
                 run.append_metrics(&metrics)?;
+                let accuracy = metrics.validation_accuracy;
+                let better = self
+                    .progress
+                    .best
+                    .is_none_or(|best| accuracy > best.accuracy);
+                if self.config.train.patience.is_some() && better {
+                    // Before the checkpoint that knows of it: a process killed in between computes
+                    // the same epoch again.
+                    run.save_best(&mut self.network)?;
+                    let epoch = metrics.epoch;
+                    self.progress.best = Some(Best { epoch, accuracy });
+                }
                 observer.epoch_done(&metrics);
             }
             let stopped = observer.updated(&self.progress).is_break();
@@ -191,9 +265,12 @@ impl<'a> Trainer<'a> {
                 saved = Instant::now();
                 run.save_checkpoint(&mut self.network, &self.progress, &self.data)?;
             }
-            if stopped && self.progress.update < self.total() {
+            if stopped && !self.done() {
                 return Ok(Outcome::Stopped);
             }
+        }
+        if self.progress.best.is_some() {
+            run.load_best(&mut self.network)?;
         }
         Ok(Outcome::Finished)
     }
@@ -211,35 +288,56 @@ impl<'a> Trainer<'a> {
     /// One update on the samples of `indices`; returns the learning rate.
     fn update(&mut self, indices: &[usize], epoch: u64) -> Result<f32> {
         let train: &Samples = &self.splits.train;
-        let (settings, pixels) = (&self.config.train, self.config.data.shift);
-        let shift = (pixels > 0).then_some(Shift {
+        let (settings, data) = (&self.config.train, &self.config.data);
+        let augmentation = Augmentation {
             seed: settings.seed,
             epoch,
-            pixels,
-        });
-        let inputs = batch(train, indices, shift)?;
+            shift: data.shift,
+            rotation: data.rotation,
+            scale: data.scale,
+        };
+        let inputs = batch(train, indices, Some(augmentation))?;
         let labels: Vec<u8> = indices.iter().map(|&index| train.label(index)).collect();
-        let forward = self.network.forward(&inputs, Mode::Train)?;
-        let (value, of_scores) = cross_entropy(&forward.scores, &labels)?;
+        let done = self.progress.update;
+        let update = done + 1;
+        let forward = self.network.forward(&inputs, Mode::Train { update })?;
+        let (value, of_output) = self.criterion.evaluate(&forward.output, &labels)?;
         if !value.is_finite() {
             return Err(Error::failed(format!(
-                "the loss became {value} at update {}; try a lower train.learning_rate",
-                self.progress.update + 1
+                "the loss became {value} at update {update}; try a lower train.learning_rate"
             )));
         }
-        let gradients = self.network.backward(&forward, &of_scores)?;
+        let gradients = self.network.backward(&forward, &of_output)?;
 
-        let (done, total) = (self.progress.update, self.total());
-        let rate = learning_rate(settings.learning_rate, settings.warmup, done, total);
+        let step = Move {
+            optimiser: settings.optimiser,
+            momentum: settings.momentum,
+            rate: self.learning_rate.after(done),
+            scale: match settings.clip_gradient {
+                Some(largest) => clip(&gradients, largest)?,
+                None => 1.0,
+            },
+            update,
+        };
         for (parameter, gradient) in self.network.parameters_mut().zip(&gradients) {
-            parameter.update(gradient, rate, done + 1)?;
+            parameter.update(gradient, &step)?;
         }
         self.network
             .absorb(&forward.statistics, settings.norm_momentum);
-        self.network.anneal(done + 1);
+        match self.config.threshold.every {
+            Every::Update => self.network.anneal(update),
+            Every::Epoch if update.is_multiple_of(self.per_epoch) => {
+                self.network.anneal(update / self.per_epoch);
+            }
+            Every::Epoch => {}
+        }
+        let (fired, total) = (self.network.fired(&forward)?, self.total());
 
         let progress = &mut self.progress;
-        progress.update += 1;
+        progress.update = update;
+        for (silent, fired) in progress.silent_since.iter_mut().zip(fired) {
+            *silent = if fired { None } else { silent.or(Some(update)) };
+        }
         progress.loss += f64::from(value);
         progress.correct +=
             count_correct(&predictions(&forward.scores.to_vec2()?), labels.into_iter());
@@ -249,7 +347,7 @@ impl<'a> Trainer<'a> {
                 .history
                 .push((progress.update, self.network.thresholds()));
         }
-        Ok(rate)
+        Ok(step.rate)
     }
 
     fn finish_epoch(&mut self, rate: f32) -> Result<EpochMetrics> {
@@ -264,28 +362,11 @@ impl<'a> Trainer<'a> {
             thresholds: self.network.thresholds(),
             firing_rates: assessment.firing_rates,
             dead_neurons: assessment.dead_neurons,
+            silent_since: progress.silent_since.clone(),
             learning_rate: rate,
             seconds: progress.seconds + start.elapsed().as_secs_f64(),
         };
         (progress.loss, progress.correct, progress.seconds) = (0.0, 0, 0.0);
         Ok(metrics)
     }
-}
-
-/// Mean cross-entropy of scores `[batch, classes]`, and its gradient.
-fn cross_entropy(scores: &Tensor, labels: &[u8]) -> Result<(f32, Tensor)> {
-    // The graph behind the scores is left out: the network runs its layers back itself.
-    let scores = Var::from_tensor(scores)?;
-    let (samples, classes) = scores.dims2()?;
-    let mut target = vec![0f32; samples * classes];
-    for (row, label) in target.chunks_exact_mut(classes).zip(labels) {
-        row[usize::from(*label)] = 1.0;
-    }
-    let target = Tensor::from_vec(target, (samples, classes), &Device::Cpu)?;
-    let right = (scores.as_tensor() * target)?.sum(D::Minus1)?;
-    let loss = (scores.log_sum_exp(D::Minus1)? - right)?.mean_all()?;
-    let Some(gradient) = loss.backward()?.remove(&scores) else {
-        return Err(Error::failed("the loss does not depend on the scores"));
-    };
-    Ok((loss.to_scalar()?, gradient))
 }

@@ -7,7 +7,8 @@ pub struct TrainedNetwork {
     pub input: [usize; 3],
     /// Time steps of a decision.
     pub steps: u32,
-    /// The layers, first to last; the last one is read out by its summed membranes.
+    /// The layers, first to last; the last one is read out: by its spikes where it is reset,
+    /// else by its summed membranes.
     pub layers: Vec<TrainedLayer>,
 }
 

@@ -4,8 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use crate::assess::assess;
+use crate::config::Config;
 use crate::data::{self, DataRequest, Samples, Split};
 use crate::evaluate::{Evaluation, evaluate};
+use crate::ops::sign::Weights;
+use crate::run::load_network;
 use crate::{Error, Result, model_file};
 
 const EXAMPLES: &str = "Examples:
@@ -53,6 +57,9 @@ struct Source {
 /// # Errors
 /// If the model or the data cannot be read, or do not belong together.
 pub fn run(args: Args) -> Result<()> {
+    if let Some(config) = float_run(&args.model)? {
+        return of_float_network(&args, &config);
+    }
     let path = model_path(&args.model)?;
     let words = model_file::read(&path)?;
     let model = model_file::view(&words)?;
@@ -65,6 +72,48 @@ pub fn run(args: Args) -> Result<()> {
         println!("{:#}", document(&path, &result));
     } else {
         print(&result);
+    }
+    Ok(())
+}
+
+/// The configuration of a run whose weights are float, which has no model file.
+fn float_run(run: &Path) -> Result<Option<Config>> {
+    let known = run.join("config.toml");
+    if !known.is_file() {
+        return Ok(None);
+    }
+    let config = Config::load(&known.to_string_lossy(), &[])?;
+    Ok((config.network.weights == Weights::Float).then_some(config))
+}
+
+/// Evaluates the network of a run with float weights.
+fn of_float_network(args: &Args, config: &Config) -> Result<()> {
+    let mut samples = args.source.load(&args.model, &config.data.name)?;
+    if let Some(limit) = args.limit {
+        samples.truncate(limit as usize);
+    }
+    let network = load_network(&args.model, config, samples.shape())?;
+    let assessed = assess(&network, &samples)?;
+    if args.json {
+        let document = json!({
+            "schema": 1,
+            "model": args.model,
+            "weights": "float",
+            "samples": assessed.samples,
+            "correct": assessed.correct,
+            "accuracy": assessed.accuracy(),
+            "steps_mean": config.network.steps,
+            "firing_rates": assessed.firing_rates,
+        });
+        println!("{document:#}");
+    } else {
+        println!(
+            "accuracy of the float network: {:.2} % ({} of {} samples); its weights are float, so \
+             there is no integer network",
+            100.0 * assessed.accuracy(),
+            assessed.correct,
+            assessed.samples
+        );
     }
     Ok(())
 }
@@ -102,7 +151,7 @@ impl Source {
         // A run knows its data set and how its validation set was cut.
         let known = model.join("config.toml");
         let config = if known.exists() {
-            Some(crate::config::Config::load(&known.to_string_lossy(), &[])?)
+            Some(Config::load(&known.to_string_lossy(), &[])?)
         } else if self.split != Split::Test {
             return Err(Error::usage(
                 "--split: only a run directory knows how its training data was cut; give the run \

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand, each of which turns raw arguments into a validated
 //! plan and runs it.
 
+pub mod curves;
 pub mod data;
 pub mod eval;
 pub mod export;
@@ -35,6 +36,8 @@ pub enum Command {
     Inspect(inspect::Args),
     /// Run a model on the host and on emulated devices and compare every bit
     Verify(verify::Args),
+    /// Draw loss, accuracy, thresholds, firing rates and dead neurons of trainings
+    Curves(curves::Args),
     /// List, check or fetch data sets
     Data(data::Args),
 }
@@ -51,6 +54,7 @@ impl Cli {
             Command::Export(args) => export::run(args),
             Command::Inspect(args) => inspect::run(args),
             Command::Verify(args) => verify::run(args),
+            Command::Curves(args) => curves::run(args),
             Command::Data(args) => data::run(args),
         }
     }

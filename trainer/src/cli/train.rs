@@ -13,10 +13,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::assess::assess;
-use crate::config::Config;
+use crate::config::{Condition, Config};
+use crate::curves::{self, Curve};
 use crate::data::{self, DataRequest};
 use crate::files::write_atomically;
 use crate::finish::{PICTURE_FILE, finish};
+use crate::ops::sign::Weights;
 use crate::run::RunDir;
 use crate::train::{EpochMetrics, Observer, Outcome, Progress, Trainer};
 use crate::{Error, Result, model_file};
@@ -26,7 +28,8 @@ const EXAMPLES: &str = "Examples:
   bitspike train mnist --data DIR               the full files in DIR
   bitspike train mnist --set train.epochs=3 --set network.steps=8
   bitspike train mnist --out runs/a --resume    go on where runs/a stopped, or start it
-  bitspike train my.toml --trials 5             five seeds, and a summary of them";
+  bitspike train my.toml --trials 5             five seeds, and a summary of them
+  bitspike train paper/mnist --condition binary --data DIR --set network.steps=10";
 
 /// Interrupts within this time are one press of Ctrl-C.
 const SAME_PRESS: Duration = Duration::from_millis(500);
@@ -35,9 +38,12 @@ const SAME_PRESS: Duration = Duration::from_millis(500);
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Name of a configuration that comes with bitspike (mnist), or path of a TOML file
+    /// Name of a configuration that comes with bitspike, or path of a TOML file
     #[arg(value_name = "NAME|FILE.toml")]
     config: String,
+    /// One of the paper's conditions, with what the configuration says about it
+    #[arg(long, value_enum)]
+    condition: Option<Condition>,
     /// Change a value of the configuration; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -85,8 +91,11 @@ pub fn run(args: Args) -> Result<()> {
     }
     let mut settings = args.set.clone();
     settings.extend(args.seed.map(|seed| format!("train.seed={seed}")));
-    let config = Config::load(&args.config, &settings)?;
-    let name = Config::run_name(&args.config);
+    let config = Config::load_condition(&args.config, args.condition, &settings)?;
+    let mut name = Config::run_name(&args.config);
+    if let Some(condition) = args.condition {
+        name = format!("{name}-{}", condition.name());
+    }
     let out = args
         .out
         .clone()
@@ -146,40 +155,61 @@ impl Plan {
             )));
         }
         let network = trainer.network();
-        let history = &trainer.progress().history;
-        let report = finish(out, config, &network.trained()?, &splits, history)?;
-        let float = assess(network, &splits.test)?.accuracy();
-        let float_validation = run
-            .metrics()?
-            .pop()
-            .map_or(0.0, |last| last.validation_accuracy);
-        println!(
-            "test accuracy of the integer network: {:.2} % ({} of {}); float: {:.2} %",
-            100.0 * report.integer.accuracy,
-            report.integer.correct,
-            report.integer.samples,
-            100.0 * float
-        );
-        println!(
-            "validation accuracy: {:.2} % integer, {:.2} % float",
-            100.0 * report.integer_validation_accuracy,
-            100.0 * float_validation
-        );
-        println!(
-            "{}: {} bytes, {} of them weights; {} bytes of memory",
-            out.join(model_file::NAME).display(),
-            report.model_bytes,
-            report.weight_bytes,
-            report.memory_bytes
-        );
-        println!("{}", out.join(PICTURE_FILE).display());
-        Ok(Reached {
+        let metrics = run.metrics()?;
+        let curve = Curve {
+            name: out.display().to_string(),
+            metrics: &metrics,
+        };
+        curves::draw(&[curve], &out.join(curves::NAME))?;
+        let float_test = assess(network, &splits.test)?.accuracy();
+        let float_validation = assess(network, &splits.validation)?.accuracy();
+        let mut reached = Reached {
             seed: config.train.seed,
-            test: report.integer.accuracy,
-            float_test: float,
-            validation: report.integer_validation_accuracy,
+            epochs: metrics.len(),
+            best_epoch: trainer.progress().best.map(|best| best.epoch),
+            test: None,
+            float_test,
+            validation: None,
             float_validation,
-        })
+        };
+        if config.network.weights == Weights::Float {
+            println!(
+                "test accuracy of the float network: {:.2} %; validation: {:.2} %",
+                100.0 * float_test,
+                100.0 * float_validation
+            );
+            println!(
+                "the weights are float: there is no integer network, and no {}",
+                model_file::NAME
+            );
+        } else {
+            let history = &trainer.progress().history;
+            let report = finish(out, config, &network.trained()?, &splits, history)?;
+            println!(
+                "test accuracy of the integer network: {:.2} % ({} of {}); float: {:.2} %",
+                100.0 * report.integer.accuracy,
+                report.integer.correct,
+                report.integer.samples,
+                100.0 * float_test
+            );
+            println!(
+                "validation accuracy: {:.2} % integer, {:.2} % float",
+                100.0 * report.integer_validation_accuracy,
+                100.0 * float_validation
+            );
+            println!(
+                "{}: {} bytes, {} of them weights; {} bytes of memory",
+                out.join(model_file::NAME).display(),
+                report.model_bytes,
+                report.weight_bytes,
+                report.memory_bytes
+            );
+            println!("{}", out.join(PICTURE_FILE).display());
+            reached.test = Some(report.integer.accuracy);
+            reached.validation = Some(report.integer_validation_accuracy);
+        }
+        println!("{}", out.join(curves::NAME).display());
+        Ok(reached)
     }
 
     /// Trains with consecutive seeds and summarises the runs.
@@ -190,42 +220,52 @@ impl Plan {
             config.train.seed += u64::from(trial - 1);
             reached.push(self.train(&config, &out.join(format!("trial-{trial}")))?);
         }
-        let test = Spread::of(reached.iter().map(|trial| trial.test));
+        let spread = |of: fn(&Reached) -> Option<f64>| {
+            let values: Option<Vec<f64>> = reached.iter().map(of).collect();
+            values.map(|values| Spread::of(values.into_iter()))
+        };
+        let (test, float_test) = (spread(|t| t.test), spread(|t| Some(t.float_test)));
         let summary = json!({
             "schema": 1,
             "trials": reached,
             "test": test,
-            "float_test": Spread::of(reached.iter().map(|trial| trial.float_test)),
-            "validation": Spread::of(reached.iter().map(|trial| trial.validation)),
-            "float_validation": Spread::of(reached.iter().map(|trial| trial.float_validation)),
+            "float_test": float_test,
+            "validation": spread(|trial| trial.validation),
+            "float_validation": spread(|trial| Some(trial.float_validation)),
         });
         write_atomically(
             &out.join("summary.json"),
             format!("{summary:#}\n").as_bytes(),
         )?;
-        println!(
-            "test accuracy of the integer network over {trials} trials: mean {:.2} %, deviation \
-             {:.2}, best {:.2} %",
-            100.0 * test.mean,
-            100.0 * test.deviation,
-            100.0 * test.best
-        );
+        let network = if test.is_some() { "integer" } else { "float" };
+        if let Some(test) = test.or(float_test) {
+            println!(
+                "test accuracy of the {network} network over {trials} trials: mean {:.2} %, \
+                 deviation {:.2}, best {:.2} %",
+                100.0 * test.mean,
+                100.0 * test.deviation,
+                100.0 * test.best
+            );
+        }
         Ok(())
     }
 }
 
-/// Accuracies that a run reached, 0 to 1; of the integer network unless named float.
+/// Accuracies that a run reached, 0 to 1; of the integer network, where there is one, unless named
+/// float.
 #[derive(Debug, Serialize)]
 struct Reached {
     seed: u64,
-    test: f64,
+    epochs: usize,
+    best_epoch: Option<u64>,
+    test: Option<f64>,
     float_test: f64,
-    validation: f64,
+    validation: Option<f64>,
     float_validation: f64,
 }
 
 /// Mean, standard deviation of a sample, and best of some accuracies.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 struct Spread {
     mean: f64,
     deviation: f64,
@@ -284,6 +324,15 @@ impl Observer for Display {
         } else {
             ControlFlow::Continue(())
         }
+    }
+
+    fn fell_silent(&mut self, layer: &str, update: u64) {
+        self.bar.suspend(|| {
+            eprintln!(
+                "warning: {layer} fell silent at step {update}: no neuron of it fired in the batch; \
+                 lower its threshold, or anneal it more slowly"
+            );
+        });
     }
 
     fn epoch_done(&mut self, metrics: &EpochMetrics) {

@@ -1,6 +1,8 @@
 //! The configuration of a training: a TOML file, changed by `--set key=value`, then fixed.
 
+mod condition;
 mod keys;
+mod tables;
 
 use std::path::Path;
 
@@ -8,11 +10,34 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use self::keys::{check_keys, flatten, set};
-use crate::anneal::Schedule;
+use crate::loss::Loss;
 use crate::{Error, Result};
 
+pub use self::condition::Condition;
+pub use self::tables::*;
+
 /// The configurations that ship with the crate and run by name.
-const SHIPPED: &[(&str, &str)] = &[("mnist", include_str!("../../configs/mnist.toml"))];
+const SHIPPED: &[(&str, &str)] = &[
+    ("mnist", include_str!("../../configs/mnist.toml")),
+    (
+        "fashion-mnist",
+        include_str!("../../configs/fashion-mnist.toml"),
+    ),
+    ("deep", include_str!("../../configs/deep.toml")),
+    (
+        "paper/mnist",
+        include_str!("../../configs/paper/mnist.toml"),
+    ),
+    (
+        "paper/fashion-mnist",
+        include_str!("../../configs/paper/fashion-mnist.toml"),
+    ),
+    (
+        "paper/dvs-gesture",
+        include_str!("../../configs/paper/dvs-gesture.toml"),
+    ),
+    ("paper/shd", include_str!("../../configs/paper/shd.toml")),
+];
 
 /// A checked configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,116 +53,6 @@ pub struct Config {
     pub train: Train,
 }
 
-/// The `data` table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Data {
-    /// Name of the data set.
-    pub name: String,
-    /// Part of the training data that is held back for validation.
-    pub validation: f64,
-    /// Training pictures are moved by up to this many pixels, rows and columns alike.
-    #[serde(default)]
-    pub shift: usize,
-    /// Use only so many training samples.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<usize>,
-}
-
-/// The `network` table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Network {
-    /// Time steps of a decision.
-    pub steps: u32,
-    /// Decay of the membrane in a step.
-    pub beta: f32,
-    /// Slope of the fast-sigmoid surrogate gradient.
-    pub slope: f32,
-    /// The layers, first to last; the last one is read out.
-    pub layers: Vec<Layer>,
-}
-
-/// One layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Layer {
-    /// A convolution without padding, average pooling, then neurons.
-    Conv {
-        /// Output channels.
-        channels: usize,
-        /// Side of the kernel.
-        kernel: usize,
-        /// Side of the pooling window, 1 for none.
-        #[serde(default = "no_pool")]
-        pool: usize,
-    },
-    /// A layer in which every output reads every input.
-    Linear {
-        /// Outputs.
-        outputs: usize,
-    },
-}
-
-fn no_pool() -> usize {
-    1
-}
-
-/// One value for all hidden layers, or one a layer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum PerLayer {
-    /// The same for all.
-    All(f32),
-    /// One a hidden layer, first to last.
-    Each(Vec<f32>),
-}
-
-impl PerLayer {
-    /// The values of `layers` hidden layers.
-    pub fn values(&self, layers: usize) -> Vec<f32> {
-        match self {
-            Self::All(value) => vec![*value; layers],
-            Self::Each(values) => values.clone(),
-        }
-    }
-}
-
-/// The `threshold` table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Threshold {
-    /// How the thresholds move.
-    pub schedule: Schedule,
-    /// Where they start.
-    pub initial: PerLayer,
-    /// Where they go.
-    #[serde(rename = "final")]
-    pub last: PerLayer,
-    /// Part of the remaining way that an update covers (exponential only).
-    pub rate: f32,
-    /// Part of the training after which they start to move.
-    pub start: f64,
-}
-
-/// The `train` table.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Train {
-    /// Seed of all that is random.
-    pub seed: u64,
-    /// Passes over the training data.
-    pub epochs: u32,
-    /// Samples an update.
-    pub batch: usize,
-    /// Peak learning rate.
-    pub learning_rate: f32,
-    /// Updates over which the learning rate rises.
-    pub warmup: u64,
-    /// Weight of a batch in the running statistics of batch norm.
-    pub norm_momentum: f32,
-}
-
 impl Config {
     /// The configuration `source`, the name of a shipped one or the path of a TOML file, changed
     /// by `key=value` settings.
@@ -145,6 +60,19 @@ impl Config {
     /// # Errors
     /// If there is none, or it has a key or value that it cannot have.
     pub fn load(source: &str, settings: &[String]) -> Result<Self> {
+        Self::load_condition(source, None, settings)
+    }
+
+    /// The same under one of the paper's conditions: what the file says about it is applied before
+    /// the settings.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_condition(
+        source: &str,
+        condition: Option<Condition>,
+        settings: &[String],
+    ) -> Result<Self> {
         let shipped = SHIPPED.iter().find(|(name, _)| *name == source);
         let text = match shipped {
             Some((_, text)) => (*text).to_owned(),
@@ -160,6 +88,7 @@ impl Config {
         let mut table: Table = text
             .parse()
             .map_err(|error| Error::usage(format!("{source} is not valid TOML: {error}")))?;
+        condition::apply(&mut table, condition)?;
         for setting in settings {
             set(&mut table, setting)?;
         }
@@ -176,8 +105,16 @@ impl Config {
 
     /// A name for runs: that of a shipped configuration, or the file's without its ending.
     pub fn run_name(source: &str) -> String {
+        if SHIPPED.iter().any(|(name, _)| *name == source) {
+            return source.replace('/', "-");
+        }
         let stem = Path::new(source).file_stem().unwrap_or(source.as_ref());
         stem.to_string_lossy().into_owned()
+    }
+
+    /// The names of the configurations that ship with the crate.
+    pub fn shipped() -> impl Iterator<Item = &'static str> {
+        SHIPPED.iter().map(|(name, _)| *name)
     }
 
     /// The configuration as TOML.
@@ -211,19 +148,24 @@ impl Config {
     }
 
     fn check(&self) -> Result<()> {
-        let hidden = self.network.layers.len().saturating_sub(1);
+        let spiking = self.network.spiking_layers();
+        let kind = match self.network.readout {
+            Readout::Membrane => "hidden layers",
+            Readout::Count => "layers",
+        };
         let per_layer = |key: &str, values: &PerLayer| {
-            let values = values.values(hidden);
+            let values = values.values(spiking);
             require(
-                values.len() == hidden,
+                values.len() == spiking,
                 key,
-                &format!("one value, or a list of one for each of the {hidden} hidden layers"),
+                &format!("one value, or a list of one for each of the {spiking} {kind}"),
             )?;
-            require(
-                values.iter().all(|v| v.is_finite() && *v > 0.0),
-                key,
-                "above 0",
-            )
+            Ok::<_, Error>(values)
+        };
+        let above_zero = |key: &str, values: &PerLayer| {
+            let values = per_layer(key, values)?;
+            let above = values.iter().all(|v| v.is_finite() && *v > 0.0);
+            require(above, key, "above 0")
         };
         let (data, network, train) = (&self.data, &self.network, &self.train);
         require(
@@ -232,6 +174,12 @@ impl Config {
             "in (0, 1)",
         )?;
         require(data.limit != Some(0), "data.limit", "at least 1")?;
+        require(
+            (0.0..=180.0).contains(&data.rotation),
+            "data.rotation",
+            "0 to 180 degrees",
+        )?;
+        require((0.0..1.0).contains(&data.scale), "data.scale", "in [0, 1)")?;
         require(
             (1..=65_536).contains(&network.steps),
             "network.steps",
@@ -254,18 +202,26 @@ impl Config {
                 channels,
                 kernel,
                 pool,
+                ..
             } => *channels > 0 && *kernel > 0 && *pool > 0,
-            Layer::Linear { outputs } => *outputs > 0,
+            Layer::Linear { outputs, .. } => *outputs > 0,
         };
         require(
             network.layers.iter().all(sound),
             "network.layers",
             "sizes of at least 1",
         )?;
-        per_layer("threshold.initial", &self.threshold.initial)?;
-        per_layer("threshold.final", &self.threshold.last)?;
+        let dropouts = network.layers.iter().map(Layer::dropout);
         require(
-            (0.0..=1.0).contains(&self.threshold.rate),
+            dropouts.clone().all(|p| (0.0..1.0).contains(&p)),
+            "dropout of network.layers",
+            "0 to below 1",
+        )?;
+        above_zero("threshold.initial", &self.threshold.initial)?;
+        above_zero("threshold.final", &self.threshold.last)?;
+        let rates = per_layer("threshold.rate", &self.threshold.rate)?;
+        require(
+            rates.iter().all(|rate| (0.0..=1.0).contains(rate)),
             "threshold.rate",
             "0 to 1",
         )?;
@@ -281,6 +237,39 @@ impl Config {
             rate.is_finite() && rate > 0.0,
             "train.learning_rate",
             "above 0",
+        )?;
+        require(
+            (0.0..1.0).contains(&train.momentum),
+            "train.momentum",
+            "0 to below 1",
+        )?;
+        require(
+            train.half_cosine != Some(0),
+            "train.half_cosine",
+            "at least 1",
+        )?;
+        require(train.patience != Some(0), "train.patience", "at least 1")?;
+        require(
+            train
+                .clip_gradient
+                .is_none_or(|norm| norm.is_finite() && norm > 0.0),
+            "train.clip_gradient",
+            "above 0",
+        )?;
+        require(
+            train.target_right.is_finite() && train.target_wrong.is_finite(),
+            "train.target_right and train.target_wrong",
+            "finite",
+        )?;
+        let loss_fits = match train.loss {
+            Loss::CrossEntropy => true,
+            Loss::MseCount => network.readout == Readout::Count,
+            Loss::MseMembrane => network.readout == Readout::Membrane,
+        };
+        require(
+            loss_fits,
+            "train.loss",
+            "one that fits network.readout: mse-count needs \"count\", mse-membrane \"membrane\"",
         )?;
         require(
             (0.0..=1.0).contains(&train.norm_momentum),
@@ -301,6 +290,8 @@ fn require(holds: bool, key: &str, expected: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::anneal::Schedule;
+    use crate::ops::sign::Weights;
 
     fn load(settings: &[&str]) -> Result<Config> {
         let settings: Vec<String> = settings.iter().map(|s| (*s).to_owned()).collect();
@@ -338,7 +329,13 @@ mod tests {
 
     #[test]
     fn every_known_key_is_a_key_of_the_types() -> Result<()> {
-        let config = load(&["data.limit=100"])?;
+        let config = load(&[
+            "data.limit=100",
+            "train.half_cosine=9",
+            "train.clip_gradient=1.0",
+            "train.patience=3",
+            "network.layers=[{kind='conv', channels=1, kernel=1, norm='bias'}, {kind='linear', outputs=2}]",
+        ])?;
         let text = config.to_toml()?;
         for key in keys::KEYS {
             let leaf = key.rsplit('.').next().unwrap_or(key);
@@ -362,6 +359,43 @@ mod tests {
         assert!(message(&["network.steps=0"]).starts_with("network.steps must be"));
         assert!(message(&["threshold.final=[1.0]"]).contains("2 hidden layers"));
         assert!(message(&["train.epochs=many"]).contains("epochs"));
+    }
+
+    #[test]
+    fn every_shipped_configuration_is_sound_under_each_condition() -> Result<()> {
+        for name in Config::shipped() {
+            for condition in [
+                None,
+                Some(Condition::Float),
+                Some(Condition::Binary),
+                Some(Condition::Annealed),
+            ] {
+                let config = Config::load_condition(name, condition, &[])?;
+                let float = condition == Some(Condition::Float);
+                assert_eq!(config.network.weights == Weights::Float, float, "{name}");
+                let still = config.threshold.schedule == Schedule::None;
+                if let Some(condition) = condition {
+                    assert_eq!(
+                        still,
+                        condition != Condition::Annealed,
+                        "{name} {condition:?}"
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_loss_that_the_readout_does_not_give_is_refused() {
+        assert!(message(&["train.loss=mse-count"]).starts_with("train.loss must be"));
+        assert!(
+            message(&["network.readout=count", "train.loss=mse-membrane"])
+                .starts_with("train.loss must be")
+        );
+        assert!(
+            message(&["network.readout=count", "threshold.final=[1.0, 2.0]"]).contains("3 layers")
+        );
     }
 
     #[test]

@@ -5,8 +5,9 @@ use candle_core::{D, Device, Result, Tensor, Var};
 use rand::RngExt;
 
 use super::lif::Lif;
-use super::norm::{BatchNorm, Statistics};
-use super::sign::Binarise;
+use super::norm::{BatchNorm, Grouping, Statistics};
+use super::sign::{Binarise, Weights};
+use super::surrogate::{Shape, Surrogate, Unit};
 use super::synapse::Synapse;
 use crate::seed::{Purpose, stream};
 
@@ -135,6 +136,8 @@ fn binarised_taps_are_the_pooled_convolution() -> Result<()> {
             kernel,
             channels,
             pool,
+            weights: Weights::Binary,
+            cut: true,
         }
         .taps(&latent)?;
         let shape = Synapse {
@@ -179,12 +182,37 @@ fn the_sign_of_zero_is_plus_one() -> Result<()> {
         kernel: 1,
         channels: 3,
         pool: 1,
+        weights: Weights::Binary,
+        cut: true,
     };
     assert_eq!(
         binarise.taps(&latent)?.flatten_all()?.to_vec1::<f32>()?,
         [1.0, 1.0, -1.0]
     );
     Ok(())
+}
+
+/// The formulas of the surrogates, as tensors.
+fn plain_surrogate(surrogate: &Surrogate, u: &Tensor, threshold: f64) -> Result<Tensor> {
+    let slope = f64::from(surrogate.slope);
+    let (x, factor) = match surrogate.unit {
+        Unit::Threshold => (((u / threshold)? - 1.0)?, 1.0 / threshold),
+        Unit::Absolute => ((u - threshold)?, 1.0),
+    };
+    let derivative = match surrogate.shape {
+        Shape::FastSigmoid => ((x.abs()? * slope)? + 1.0)?.sqr()?.recip()?,
+        Shape::Arctan => {
+            let d = (x * (slope * std::f64::consts::FRAC_PI_2))?;
+            ((d.sqr()? + 1.0)?.recip()? * (slope / 2.0))?
+        }
+        Shape::Sigmoid => {
+            let s = ((x * -slope)?.exp()? + 1.0)?.recip()?;
+            ((&s - s.sqr()?)? * slope)?
+        }
+        Shape::Triangular => ((x.abs()? * -slope)? + 1.0)?.relu()?,
+        Shape::StraightThrough => x.ones_like()?,
+    };
+    derivative * factor
 }
 
 /// Spikes by the unrolled graph, with the surrogate as the gradient of a term that is zero.
@@ -205,9 +233,7 @@ fn plain_lif(lif: &Lif, current: &Tensor) -> Result<Tensor> {
         };
         let threshold = f64::from(lif.threshold);
         let fired = u.gt(threshold)?.to_dtype(candle_core::DType::F32)?;
-        let distance = ((u.detach() / threshold)? - 1.0)?.abs()?;
-        let d = ((distance * f64::from(lif.slope))? + 1.0)?;
-        let surrogate = (d.sqr()?.recip()? / threshold)?;
+        let surrogate = plain_surrogate(&lif.surrogate, &u.detach(), threshold)?;
         let zero = ((&u - u.detach())? * surrogate)?;
         spikes.push((fired + zero)?);
         membrane = Some(u);
@@ -215,20 +241,30 @@ fn plain_lif(lif: &Lif, current: &Tensor) -> Result<Tensor> {
     Tensor::cat(&spikes, 1)?.reshape((rows / given * lif.steps, neurons))
 }
 
+fn surrogate(shape: Shape, unit: Unit) -> Surrogate {
+    let slope = 2.0;
+    Surrogate { shape, unit, slope }
+}
+
 #[test]
 fn lif_is_the_unrolled_graph() -> Result<()> {
-    for (steps, constant, neurons) in [
-        (1, false, 3),
-        (5, false, 300),
-        (5, true, 300),
-        (100, false, 7),
-        (4, true, 512),
+    for (steps, constant, neurons, shape, unit) in [
+        (1, false, 3, Shape::FastSigmoid, Unit::Threshold),
+        (5, false, 300, Shape::FastSigmoid, Unit::Threshold),
+        (5, true, 300, Shape::FastSigmoid, Unit::Absolute),
+        (100, false, 7, Shape::Arctan, Unit::Threshold),
+        (5, false, 300, Shape::Arctan, Unit::Absolute),
+        (4, true, 512, Shape::Sigmoid, Unit::Threshold),
+        (6, false, 30, Shape::Sigmoid, Unit::Absolute),
+        (5, false, 300, Shape::Triangular, Unit::Threshold),
+        (5, true, 30, Shape::Triangular, Unit::Absolute),
+        (5, false, 300, Shape::StraightThrough, Unit::Threshold),
     ] {
         let lif = Lif {
             steps,
             beta: 0.9,
             threshold: 1.3,
-            slope: 2.0,
+            surrogate: surrogate(shape, unit),
             constant,
         };
         let rows = 3 * if constant { 1 } else { steps };
@@ -255,7 +291,7 @@ fn a_membrane_at_the_threshold_does_not_fire() -> Result<()> {
         steps: 1,
         beta: 0.9,
         threshold: 1.0,
-        slope: 2.0,
+        surrogate: surrogate(Shape::FastSigmoid, Unit::Threshold),
         constant: false,
     };
     let spikes = lif.spikes(&Tensor::new(&[[1.0f32, 1.000_001]], &Device::Cpu)?)?;
@@ -275,7 +311,7 @@ fn batch_norm_is_the_plain_graph() -> Result<()> {
             .broadcast_div(&(variance + epsilon)?.sqrt()?)?;
         normal.broadcast_mul(&gain)?.broadcast_add(&shift)
     };
-    let statistics = Statistics::of(&x)?;
+    let statistics = Statistics::of(&x, Grouping::ALL)?;
     let mean = x.mean_keepdim(0)?;
     let variance = x.broadcast_sub(&mean)?.sqr()?.mean_keepdim(D::Minus2)?;
     let as_tensor = |values: &[f32]| Tensor::new(values, &Device::Cpu)?.reshape((1, channels));
@@ -318,7 +354,7 @@ fn batch_norm_gradients_are_finite_differences() -> Result<()> {
     let gain = Tensor::new(&[1.5f32, -0.7], &Device::Cpu)?;
     let shift = Tensor::new(&[0.1f32, 0.2], &Device::Cpu)?;
     let loss = |x: &Tensor| -> Result<Tensor> {
-        let norm = BatchNorm::new(&Statistics::of(x)?, 1e-5, true);
+        let norm = BatchNorm::new(&Statistics::of(x, Grouping::ALL)?, 1e-5, true);
         weighted(&norm.normalise(x, &gain, &shift)?, 6)
     };
     let variable = Var::from_tensor(&x)?;
@@ -340,4 +376,60 @@ fn batch_norm_gradients_are_finite_differences() -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// With a group a step, each step's rows are normalised as if they were alone.
+#[test]
+fn batch_norm_by_step_is_that_of_each_step() -> Result<()> {
+    let (samples, steps, points, channels) = (70, 3, 5, 4);
+    let x = Var::from_tensor(&random(7, -3.0, 5.0, &[samples, steps, points, channels])?)?;
+    let gain = Var::from_tensor(&random(2, -1.0, 2.0, &[channels])?)?;
+    let shift = Var::from_tensor(&random(3, -1.0, 1.0, &[channels])?)?;
+    let normalise = |x: &Tensor, grouping| -> Result<Tensor> {
+        let norm = BatchNorm::new(&Statistics::of(x, grouping)?, 1e-5, true);
+        norm.normalise(x, &gain, &shift)
+    };
+    let groups = Grouping {
+        groups: steps,
+        points,
+    };
+    let ours = normalise(&x, groups)?;
+    let alone = (0..steps).map(|t| normalise(&x.narrow(1, t, 1)?.contiguous()?, Grouping::ALL));
+    let alone = Tensor::cat(&alone.collect::<Result<Vec<_>>>()?, 1)?;
+    assert_close("result", &ours, &alone, 1e-5)?;
+    let (ours, alone) = (
+        weighted(&ours, 4)?.backward()?,
+        weighted(&alone, 4)?.backward()?,
+    );
+    for (name, variable) in [("x", &x), ("gain", &gain), ("shift", &shift)] {
+        let (Some(ours), Some(alone)) = (ours.get(variable), alone.get(variable)) else {
+            panic!("no gradient of the {name}");
+        };
+        assert_close(name, ours, alone, 1e-3)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn float_taps_are_the_weights_and_pass_the_gradient_uncut() -> Result<()> {
+    let latent = Var::from_tensor(&random(2, -1.5, 1.5, &[3, 1, 1, 5])?)?;
+    let taps = Binarise {
+        outputs: 3,
+        kernel: 1,
+        channels: 5,
+        pool: 1,
+        weights: Weights::Float,
+        cut: true,
+    }
+    .taps(&latent)?;
+    let weights = latent.reshape((3, 5))?.t()?;
+    assert_close("taps", &taps, &weights, 0.0)?;
+    let (ours, plain) = (
+        weighted(&taps, 3)?.backward()?,
+        weighted(&weights, 3)?.backward()?,
+    );
+    let (Some(ours), Some(plain)) = (ours.get(&latent), plain.get(&latent)) else {
+        panic!("no gradient of the latent weights");
+    };
+    assert_close("latent", ours, plain, 0.0)
 }

@@ -4,6 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
+use super::surrogate::Surrogate;
 use super::{operand, with_values};
 
 /// Neurons of a sample whose membranes backward holds at a time.
@@ -16,9 +17,8 @@ const NEURONS_AT_ONCE: usize = 256;
 /// s(t) = 1 if u(t) > theta, else 0
 /// ```
 ///
-/// with `u` and `s` zero before the first step. Backward replaces `ds/du` by the fast-sigmoid
-/// surrogate `(1 / theta) / (1 + slope * |u / theta - 1|)^2` and runs back through the decay; the
-/// reset is detached.
+/// with `u` and `s` zero before the first step. Backward replaces `ds/du` by a surrogate and runs
+/// back through the decay; the reset is detached.
 #[derive(Debug, Clone, Copy)]
 pub struct Lif {
     /// Time steps.
@@ -27,8 +27,8 @@ pub struct Lif {
     pub beta: f32,
     /// Firing threshold.
     pub threshold: f32,
-    /// Slope of the surrogate gradient.
-    pub slope: f32,
+    /// The surrogate gradient.
+    pub surrogate: Surrogate,
     /// Whether the current is the same at every step, and given once.
     pub constant: bool,
 }
@@ -153,13 +153,12 @@ fn run_back(
     let neurons = spikes.len() / lif.steps;
     membranes(lif, (current, spikes), from, n, membrane);
     let mut carried = [0.0; NEURONS_AT_ONCE];
-    let inverse = 1.0 / lif.threshold;
     for t in (0..lif.steps).rev() {
         let grad = &grad[t * neurons + from..][..n];
-        let membrane = &membrane[t * n..][..n];
-        for ((carried, grad), u) in carried.iter_mut().zip(grad).zip(membrane) {
-            let d = 1.0 + lif.slope * (u * inverse - 1.0).abs();
-            *carried = grad * (inverse / (d * d)) + lif.beta * *carried;
+        let derivative = &mut membrane[t * n..][..n];
+        lif.surrogate.replace(derivative, lif.threshold);
+        for ((carried, grad), derivative) in carried.iter_mut().zip(grad).zip(derivative) {
+            *carried = grad * *derivative + lif.beta * *carried;
         }
         if lif.constant {
             for (result, carried) in result[from..][..n].iter_mut().zip(&carried) {

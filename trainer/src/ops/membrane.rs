@@ -11,9 +11,11 @@ impl Lif {
     ///
     /// ```
     /// use bitspike_trainer::ops::lif::Lif;
+    /// use bitspike_trainer::ops::surrogate::Surrogate;
     /// use candle_core::{Device, Tensor};
     ///
-    /// let lif = Lif { steps: 3, beta: 0.5, threshold: 1.0, slope: 5.0, constant: false };
+    /// let surrogate = Surrogate::fast_sigmoid(5.0);
+    /// let lif = Lif { steps: 3, beta: 0.5, threshold: 1.0, surrogate, constant: false };
     /// let current = Tensor::new(&[[0.75f32], [0.75], [0.75]], &Device::Cpu)?;
     /// let membranes = lif.membranes(&current, &lif.spikes(&current)?)?;
     /// assert_eq!(membranes.to_vec2::<f32>()?, [[0.75], [1.125], [0.3125]]);
@@ -77,6 +79,7 @@ mod tests {
     use rand::RngExt;
 
     use super::*;
+    use crate::ops::surrogate::Surrogate;
     use crate::seed::{Purpose, stream};
 
     fn largest(x: &Tensor) -> Result<f32> {
@@ -91,7 +94,7 @@ mod tests {
             steps,
             beta: 0.6,
             threshold: 1.2,
-            slope: 5.0,
+            surrogate: Surrogate::fast_sigmoid(5.0),
             constant: false,
         };
         let mut random = stream(3, Purpose::Weights, [0, 0]);
@@ -144,7 +147,7 @@ mod tests {
             steps: 4,
             beta: 0.6,
             threshold: 1.0,
-            slope: 5.0,
+            surrogate: Surrogate::fast_sigmoid(5.0),
             constant: false,
         };
         let three = Tensor::zeros((3, 2), candle_core::DType::F32, &Device::Cpu)?;

@@ -5,10 +5,12 @@
 //! work into pieces whose size does not depend on the number of threads and adds partial sums in
 //! a fixed order, so that a result has the same bits however many threads computed it.
 
+pub mod dropout;
 pub mod lif;
 pub mod membrane;
 pub mod norm;
 pub mod sign;
+pub mod surrogate;
 pub mod synapse;
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! Batch norm of currents, one channel an output.
+//! Batch norm of currents, one channel an output, over all time steps or for each step.
+
+use std::ops::Range;
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use multiversion::multiversion;
@@ -9,15 +11,63 @@ use super::{add_all, operand, with_values};
 /// Rows that are summed before partial sums are added in order.
 const ROWS_PER_SUM: usize = 512;
 
-/// Mean and variance of every channel.
+/// Which rows of `[samples, steps, points, channels]` are normalised together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grouping {
+    /// Groups that have statistics of their own: 1, or the time steps.
+    pub groups: usize,
+    /// Rows of a group that stand together; of no meaning with one group.
+    pub points: usize,
+}
+
+impl Grouping {
+    /// All rows together.
+    pub const ALL: Self = Self {
+        groups: 1,
+        points: ROWS_PER_SUM,
+    };
+
+    /// Rows of a run, which belongs to one group.
+    fn run(&self) -> usize {
+        if self.groups == 1 {
+            ROWS_PER_SUM
+        } else {
+            self.points.max(1)
+        }
+    }
+
+    /// Rows of whole samples that are summed before partial sums are added in order.
+    fn piece(&self) -> usize {
+        let sample = self.groups * self.run();
+        sample * (ROWS_PER_SUM / sample).max(1)
+    }
+
+    /// Calls `f` for every run of a piece, with the place of its group's values among those of all.
+    fn for_each_run(
+        &self,
+        piece: usize,
+        channels: usize,
+        mut f: impl FnMut(Range<usize>, Range<usize>),
+    ) {
+        let run = self.run() * channels;
+        for (index, from) in (0..piece).step_by(run).enumerate() {
+            let group = index % self.groups * channels;
+            f(from..(from + run).min(piece), group..group + channels);
+        }
+    }
+}
+
+/// Mean and variance of every channel, of each group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statistics {
-    /// Mean of each channel.
+    /// Mean of each channel, group by group.
     pub mean: Vec<f32>,
-    /// Variance of each channel (the mean square deviation).
+    /// Variance of each channel (the mean square deviation), group by group.
     pub variance: Vec<f32>,
-    /// Values a channel that they were computed from.
+    /// Values a channel and group that they were computed from.
     pub rows: usize,
+    /// What was put together.
+    pub grouping: Grouping,
 }
 
 impl Statistics {
@@ -25,41 +75,48 @@ impl Statistics {
     ///
     /// # Errors
     /// If the tensor is not `f32` on the CPU.
-    pub fn of(x: &Tensor) -> Result<Self> {
+    pub fn of(x: &Tensor, grouping: Grouping) -> Result<Self> {
         let channels = x.dim(candle_core::D::Minus1)?;
-        let rows = x.elem_count() / channels;
+        let rows = x.elem_count() / channels / grouping.groups;
         let scale = 1.0 / rows as f32;
+        let values = grouping.groups * channels;
         with_values(x, |x| {
-            let pieces = || x.par_chunks(channels * ROWS_PER_SUM);
-            let zeros = vec![0.0; channels];
-            let parts = pieces().map(|piece| deviations(piece, &zeros).0).collect();
-            let mut mean = add_all(parts, channels);
-            mean.iter_mut().for_each(|mean| *mean *= scale);
-            let parts = pieces().map(|piece| deviations(piece, &mean).1).collect();
-            let mut variance = add_all(parts, channels);
-            variance.iter_mut().for_each(|variance| *variance *= scale);
+            let sums = |mean: &[f32], squared: bool| {
+                let parts = x.par_chunks(grouping.piece() * channels).map(|piece| {
+                    let (mut sum, mut squares) = (vec![0.0; values], vec![0.0; values]);
+                    grouping.for_each_run(piece.len(), channels, |run, group| {
+                        let sums = (&mut sum[group.clone()], &mut squares[group.clone()]);
+                        deviations(&piece[run], &mean[group], sums);
+                    });
+                    if squared { squares } else { sum }
+                });
+                let mut total = add_all(parts.collect(), values);
+                total.iter_mut().for_each(|total| *total *= scale);
+                total
+            };
+            let mean = sums(&vec![0.0; values], false);
+            let variance = sums(&mean, true);
             Ok(Self {
                 mean,
                 variance,
                 rows,
+                grouping,
             })
         })
     }
 }
 
-/// Sums over rows of the deviations from a mean and of their squares.
+/// Adds over rows the deviations from a mean, and their squares.
 #[multiversion(targets("x86_64+avx2"))]
-fn deviations(rows: &[f32], mean: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let (mut sum, mut squares) = (vec![0.0; mean.len()], vec![0.0; mean.len()]);
+fn deviations(rows: &[f32], mean: &[f32], (sum, squares): (&mut [f32], &mut [f32])) {
     for row in rows.chunks_exact(mean.len()) {
-        let sums = sum.iter_mut().zip(&mut squares);
+        let sums = sum.iter_mut().zip(squares.iter_mut());
         for ((x, mean), (sum, squares)) in row.iter().zip(mean).zip(sums) {
             let deviation = x - mean;
             *sum += deviation;
             *squares += deviation * deviation;
         }
     }
-    (sum, squares)
 }
 
 /// `x * scale + offset` by channel.
@@ -77,21 +134,24 @@ fn scale_and_offset(x: &[f32], scale: &[f32], offset: &[f32], result: &mut [f32]
     }
 }
 
-/// Sums over rows of the gradient, and of the gradient times the normalised value.
+/// Adds over rows the gradient, and the gradient times the normalised value.
 #[multiversion(targets("x86_64+avx2"))]
-fn gradient_sums(norm: &BatchNorm, x: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let channels = norm.mean.len();
-    let (mut shift, mut gain) = (vec![0.0; channels], vec![0.0; channels]);
+fn gradient_sums(
+    (x, grad): (&[f32], &[f32]),
+    mean: &[f32],
+    inverse_deviation: &[f32],
+    (shift, gain): (&mut [f32], &mut [f32]),
+) {
+    let channels = mean.len();
     for (x, grad) in x.chunks_exact(channels).zip(grad.chunks_exact(channels)) {
-        let statistics = norm.mean.iter().zip(&norm.inverse_deviation);
-        let sums = shift.iter_mut().zip(&mut gain);
+        let statistics = mean.iter().zip(inverse_deviation);
+        let sums = shift.iter_mut().zip(gain.iter_mut());
         let values = x.iter().zip(grad);
         for (((x, grad), (mean, inverse)), (shift, gain)) in values.zip(statistics).zip(sums) {
             *shift += grad;
             *gain += grad * ((x - mean) * inverse);
         }
     }
-    (shift, gain)
 }
 
 /// `grad * by_grad + x * by_x + offset` by channel.
@@ -120,6 +180,7 @@ pub struct BatchNorm {
     mean: Vec<f32>,
     inverse_deviation: Vec<f32>,
     of_batch: bool,
+    grouping: Grouping,
 }
 
 impl BatchNorm {
@@ -131,6 +192,7 @@ impl BatchNorm {
             mean: statistics.mean.clone(),
             inverse_deviation: statistics.variance.iter().map(inverse).collect(),
             of_batch,
+            grouping: statistics.grouping,
         }
     }
 
@@ -164,35 +226,67 @@ impl BatchNorm {
     }
 
     fn gradients(&self, x: &[f32], gain: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-        let channels = self.mean.len();
-        let piece = channels * ROWS_PER_SUM;
+        let (values, grouping) = (self.mean.len(), self.grouping);
+        let channels = values / grouping.groups;
+        let piece = channels * grouping.piece();
         let parts: Vec<(Vec<f32>, Vec<f32>)> = x
             .par_chunks(piece)
             .zip(grad.par_chunks(piece))
-            .map(|(x, grad)| gradient_sums(self, x, grad))
+            .map(|(x, grad)| {
+                let (mut shift, mut gain) = (vec![0.0; values], vec![0.0; values]);
+                grouping.for_each_run(x.len(), channels, |run, group| {
+                    gradient_sums(
+                        (&x[run.clone()], &grad[run]),
+                        &self.mean[group.clone()],
+                        &self.inverse_deviation[group.clone()],
+                        (&mut shift[group.clone()], &mut gain[group]),
+                    );
+                });
+                (shift, gain)
+            })
             .collect();
         let (shift_parts, gain_parts) = parts.into_iter().unzip();
-        let shift_gradient: Vec<f32> = add_all(shift_parts, channels);
-        let gain_gradient: Vec<f32> = add_all(gain_parts, channels);
+        let shift_gradient: Vec<f32> = add_all(shift_parts, values);
+        let gain_gradient: Vec<f32> = add_all(gain_parts, values);
 
         // dx = gain / deviation * (grad - mean(grad) - normal * mean(grad * normal)), a line in x.
         let through = if self.of_batch {
-            channels as f32 / x.len() as f32
+            values as f32 / x.len() as f32
         } else {
             0.0
         };
-        let by_channel = |f: &dyn Fn(usize) -> f32| (0..channels).map(f).collect::<Vec<f32>>();
+        let by_value = |f: &dyn Fn(usize) -> f32| (0..values).map(f).collect::<Vec<f32>>();
         let inverse = &self.inverse_deviation;
-        let by_grad = by_channel(&|c| gain[c] * inverse[c]);
-        let by_x = by_channel(&|c| -by_grad[c] * gain_gradient[c] * through * inverse[c]);
+        let by_grad = by_value(&|i| gain[i % channels] * inverse[i]);
+        let by_x = by_value(&|i| -by_grad[i] * gain_gradient[i] * through * inverse[i]);
         let offset =
-            by_channel(&|c| -by_grad[c] * shift_gradient[c] * through - by_x[c] * self.mean[c]);
+            by_value(&|i| -by_grad[i] * shift_gradient[i] * through - by_x[i] * self.mean[i]);
         let mut result = vec![0.0; x.len()];
         result
             .par_chunks_mut(piece)
             .zip(x.par_chunks(piece).zip(grad.par_chunks(piece)))
-            .for_each(|(result, sources)| combine(sources, &by_grad, &by_x, &offset, result));
-        (result, gain_gradient, shift_gradient)
+            .for_each(|(result, (x, grad))| {
+                grouping.for_each_run(x.len(), channels, |run, group| {
+                    combine(
+                        (&x[run.clone()], &grad[run.clone()]),
+                        &by_grad[group.clone()],
+                        &by_x[group.clone()],
+                        &offset[group],
+                        &mut result[run],
+                    );
+                });
+            });
+        let over_groups = |values: &[f32]| {
+            add_all(
+                values.chunks_exact(channels).map(<[f32]>::to_vec).collect(),
+                channels,
+            )
+        };
+        (
+            result,
+            over_groups(&gain_gradient),
+            over_groups(&shift_gradient),
+        )
     }
 }
 
@@ -212,20 +306,32 @@ impl CustomOp3 for BatchNorm {
     ) -> Result<(CpuStorage, Shape)> {
         let (x, gain) = (operand(x, x_layout)?, operand(gain, gain_layout)?);
         let shift = operand(shift, shift_layout)?;
-        let channels = self.mean.len();
+        let grouping = self.grouping;
+        let channels = self.mean.len() / grouping.groups;
         let fits = gain.len() == channels && shift.len() == channels;
-        if !fits || !x.len().is_multiple_of(channels) {
+        let sample = channels
+            * if grouping.groups == 1 {
+                1
+            } else {
+                grouping.groups * grouping.run()
+            };
+        if !fits || !x.len().is_multiple_of(sample) {
             candle_core::bail!("{:?} does not have {channels} channels", x_layout.shape());
         }
-        let by_channel = |f: &dyn Fn(usize) -> f32| (0..channels).map(f).collect::<Vec<f32>>();
-        let scale = by_channel(&|c| gain[c] * self.inverse_deviation[c]);
-        let offset = by_channel(&|c| shift[c] - scale[c] * self.mean[c]);
+        let by_value = |f: &dyn Fn(usize) -> f32| (0..self.mean.len()).map(f).collect::<Vec<f32>>();
+        let scale = by_value(&|i| gain[i % channels] * self.inverse_deviation[i]);
+        let offset = by_value(&|i| shift[i % channels] - scale[i] * self.mean[i]);
         let mut result = vec![0.0; x.len()];
-        let piece = channels * ROWS_PER_SUM;
+        let piece = channels * grouping.piece();
         result
             .par_chunks_mut(piece)
             .zip(x.par_chunks(piece))
-            .for_each(|(result, x)| scale_and_offset(x, &scale, &offset, result));
+            .for_each(|(result, x)| {
+                grouping.for_each_run(x.len(), channels, |run, group| {
+                    let (scale, offset) = (&scale[group.clone()], &offset[group]);
+                    scale_and_offset(&x[run.clone()], scale, offset, &mut result[run]);
+                });
+            });
         Ok((CpuStorage::F32(result), x_layout.shape().clone()))
     }
 

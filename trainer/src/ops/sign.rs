@@ -1,6 +1,8 @@
-//! Binarised weights: the sign of latent weights, with average pooling folded in.
+//! Binarised weights: the sign of latent weights, with average pooling folded in; or float ones.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+
+use serde::{Deserialize, Serialize};
 
 use super::{operand, with_values};
 
@@ -10,7 +12,7 @@ use super::{operand, with_values};
 /// stride `p` and a kernel of side `k + p - 1`, whose taps are the sums of the binary weights over
 /// the window, divided by `p * p`. The taps are exact in `f32` for the usual windows of 1 and 2.
 ///
-/// Backward: straight through the sign, cut where the latent weight lies outside `[-1, 1]`.
+/// Backward goes straight through the sign. Float weights are taken as they are.
 #[derive(Debug, Clone, Copy)]
 pub struct Binarise {
     /// Outputs of the layer.
@@ -21,6 +23,22 @@ pub struct Binarise {
     pub channels: usize,
     /// Side of the average-pooling window, 1 for none.
     pub pool: usize,
+    /// What a weight is in the forward pass.
+    pub weights: Weights,
+    /// Whether the gradient of a binary weight is cut where its latent value lies outside
+    /// `[-1, 1]`.
+    pub cut: bool,
+}
+
+/// What the weights of a network are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Weights {
+    /// +1 where the latent value is at least 0, else -1.
+    #[default]
+    Binary,
+    /// The latent value itself.
+    Float,
 }
 
 impl Binarise {
@@ -48,6 +66,9 @@ impl Binarise {
             self.for_each_pair(|from, to| result[from] += scale * grad[to]);
             Ok(())
         })?;
+        if self.weights == Weights::Float || !self.cut {
+            return Tensor::from_vec(result, latent.shape(), latent.device());
+        }
         with_values(latent, |latent| {
             for (grad, latent) in result.iter_mut().zip(latent) {
                 if latent.abs() > 1.0 {
@@ -95,7 +116,11 @@ impl CustomOp1 for Binarise {
         let mut taps = vec![0.0; inputs * self.outputs];
         let scale = self.scale();
         self.for_each_pair(|from, to| {
-            taps[to] += if latent[from] >= 0.0 { scale } else { -scale };
+            taps[to] += match self.weights {
+                Weights::Float => scale * latent[from],
+                Weights::Binary if latent[from] >= 0.0 => scale,
+                Weights::Binary => -scale,
+            };
         });
         Ok((CpuStorage::F32(taps), (inputs, self.outputs).into()))
     }

@@ -1,0 +1,93 @@
+//! Dropout of currents: each is left out with a probability, the others grow to make up for it.
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use rand::Rng;
+use rayon::prelude::*;
+
+use super::operand;
+use crate::seed::{Purpose, stream};
+
+/// Values that one stream of random numbers decides about.
+const VALUES_PER_STREAM: usize = 1 << 14;
+
+/// The dropout of a layer in one update. It keeps no mask: the same values fall out again in
+/// backward, since the streams are keyed by update, layer and place.
+#[derive(Debug, Clone, Copy)]
+pub struct Dropout {
+    /// Probability that a value is left out, 0 to below 1.
+    pub probability: f32,
+    /// Seed of the training.
+    pub seed: u64,
+    /// Number of the update.
+    pub update: u64,
+    /// Index of the layer.
+    pub layer: u64,
+}
+
+impl Dropout {
+    /// The values that stay, divided by the probability to stay; the others are 0. Backward is the
+    /// same on the gradient.
+    ///
+    /// # Errors
+    /// If the tensor is not `f32` on the CPU.
+    pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
+        x.apply_op1(*self)
+    }
+}
+
+impl CustomOp1 for Dropout {
+    fn name(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let mut values = operand(storage, layout)?.to_vec();
+        // 16 bits a value: the probability is met to 1 in 65,536.
+        let limit = (f64::from(self.probability) * 65_536.0).round() as u16;
+        let scale = 1.0 / (1.0 - f32::from(limit) / 65_536.0);
+        values
+            .par_chunks_mut(VALUES_PER_STREAM)
+            .enumerate()
+            .for_each(|(chunk, values)| {
+                let place = (self.layer << 48) | chunk as u64;
+                let mut random = stream(self.seed, Purpose::Dropout, [self.update, place]);
+                for values in values.chunks_mut(4) {
+                    let bits = random.next_u64();
+                    for (index, value) in values.iter_mut().enumerate() {
+                        let draw = (bits >> (16 * index)) as u16;
+                        *value *= if draw < limit { 0.0 } else { scale };
+                    }
+                }
+            });
+        Ok((CpuStorage::F32(values), layout.shape().clone()))
+    }
+
+    fn bwd(&self, _x: &Tensor, _kept: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        self.apply(&grad.contiguous()?).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn the_part_left_out_is_the_probability_and_the_mean_stays() -> Result<()> {
+        let dropout = |update| Dropout {
+            probability: 0.3,
+            seed: 1,
+            update,
+            layer: 0,
+        };
+        let x = Tensor::ones(100_000, candle_core::DType::F32, &Device::Cpu)?;
+        let once = dropout(1).apply(&x)?.to_vec1::<f32>()?;
+        let zeros = once.iter().filter(|value| **value == 0.0).count();
+        assert!((29_000..31_000).contains(&zeros), "{zeros}");
+        let mean = once.iter().sum::<f32>() / 1e5;
+        assert!((mean - 1.0).abs() < 0.02, "{mean}");
+        assert_eq!(dropout(1).apply(&x)?.to_vec1::<f32>()?, once);
+        assert_ne!(dropout(2).apply(&x)?.to_vec1::<f32>()?, once);
+        Ok(())
+    }
+}
