@@ -32,6 +32,17 @@ impl<'a> Scores<'a> {
         self.first.fill(0);
     }
 
+    /// The words, in the order in which a saved state has them.
+    pub(crate) fn words(&self) -> impl Iterator<Item = u32> {
+        self.sums.iter().chain(self.first.iter()).copied()
+    }
+
+    /// Takes over saved words that [`check_saved`] has passed.
+    pub(crate) fn restore(&mut self, words: &[u32]) {
+        let own = self.sums.iter_mut().chain(self.first.iter_mut());
+        own.zip(words).for_each(|(own, word)| *own = *word);
+    }
+
     /// Adds one neuron's step, `step` counting from 1.
     pub(crate) fn add<const N: usize>(
         &mut self,
@@ -68,6 +79,44 @@ impl<'a> Scores<'a> {
             _ => 0,
         }
     }
+}
+
+/// Whether saved words of a read-out are ones that `steps` steps can have left.
+///
+/// A network counts no further than to `u32::MAX` steps; behind that nothing bounds the sums, and
+/// the read-out wraps.
+pub(crate) fn check_saved<const N: usize>(
+    model: &Model<'_, N>,
+    words: &[u32],
+    steps: u32,
+) -> Result<(), &'static str> {
+    let (sums, first) = words.split_at(words.len().saturating_sub(4));
+    let membrane = model.last().map(|last| last.spec().membrane.range());
+    let (min, max) = membrane.unwrap_or((0, 0));
+    let (low, high) = match model.readout() {
+        Readout::Count | Readout::Population { .. } => (0, 1),
+        Readout::Membrane | Readout::FirstSpike => (min.into(), max.into()),
+    };
+    let range = i64::from(steps) * low..=i64::from(steps) * high;
+    let (pairs, _) = sums.as_chunks::<2>();
+    let inside = |[low, high]: &[u32; 2]| range.contains(&join(*low, *high));
+    if steps < u32::MAX && !pairs.iter().all(inside) {
+        return Err("a sum that so many steps cannot give");
+    }
+    let possible = match *first {
+        [0, 0, 0, 0] => true,
+        [class, step, low, high] => {
+            let most = i64::from(model.gain(class as usize)) * i64::from(max);
+            model.readout() == Readout::FirstSpike
+                && (class as usize) < model.classes()
+                && (1..=steps).contains(&step)
+                && (1..=most).contains(&join(low, high))
+        }
+        _ => false,
+    };
+    possible
+        .then_some(())
+        .ok_or("a first spike that cannot have been")
 }
 
 fn join(low: u32, high: u32) -> i64 {

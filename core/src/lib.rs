@@ -4,6 +4,7 @@
 //!
 //! - [`model`]: the checked view of a model file, used in place, and the writer of such files;
 //! - [`network`]: a model with its state in caller-supplied memory: `step`, `run`, `reset`;
+//! - [`state`]: saving the state of a network, to go on with it elsewhere;
 //! - [`kernel`]: the synaptic sums, a reference interpreter and faster kernels that equal it;
 //! - [`lif`]: the leaky integrate-and-fire neuron in integers;
 //! - [`encode`]: from sensor values to spikes; [`random`]: the generator behind the rate encoder;
@@ -28,4 +29,5 @@ pub mod model;
 pub mod network;
 mod neurons;
 pub mod random;
+pub mod state;
 mod stop;

@@ -18,9 +18,10 @@ pub use format::{
     InputKind, InputPool, LayerSpec, NetworkSpec, Operation, Pool, PoolKind, Readout, Spread,
     WeightOrder,
 };
-pub(crate) use layer::static_sums;
 pub use layer::{Layer, Shape};
+pub(crate) use layer::{readout_words, static_sums};
 pub use metadata::Metadata;
+pub(crate) use prelude::checksum;
 pub use prelude::{FORMAT_VERSION, Sizes, pack_words};
 pub use view::{Input, Model, Parameters};
 pub use write::{LayerParameters, write};

@@ -11,7 +11,7 @@ pub(super) const MAGIC: u32 = u32::from_le_bytes(*b"BSNN");
 const CRC: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
 
 /// Index of each word of the prelude.
-pub(super) mod word {
+pub(crate) mod word {
     pub(crate) const MAGIC: usize = 0;
     pub(crate) const VERSION: usize = 1;
     pub(crate) const FILE_BYTES: usize = 2;
@@ -106,6 +106,20 @@ impl Sizes {
             .saturating_add(self.scratch_words)
     }
 
+    /// Words that surely hold a saved state of the network
+    /// ([`Network::save`](crate::network::Network::save)): exactly so many for spike and bipolar
+    /// input, and for graded input more by the words of the first layer's sums, which are not saved.
+    ///
+    /// ```
+    /// use bitspike_core::model::{Sizes, pack_words};
+    /// const FILE: [u32; 92] = pack_words(include_bytes!("../../tests/models/v1-mixed.bsnn"));
+    /// const SAVED_WORDS: usize = Sizes::of(&FILE).saved_words();
+    /// static SAVED: [u32; SAVED_WORDS] = [0; SAVED_WORDS];
+    /// ```
+    pub const fn saved_words(&self) -> usize {
+        self.memory_words().saturating_add(crate::state::HEADER)
+    }
+
     /// Start of the metadata and of the parameters in words; `None` where the sections do not add
     /// up to the file.
     pub(super) fn sections(&self) -> Option<(usize, usize)> {
@@ -184,8 +198,8 @@ impl Sizes {
     }
 }
 
-/// CRC-32 of `file` without its checksum word.
-fn checksum(file: &[u32]) -> u32 {
+/// CRC-32 of `file` without its checksum word, which a saved state has in the same place.
+pub(crate) fn checksum(file: &[u32]) -> u32 {
     let mut digest = CRC.digest();
     let (before, rest) = file.split_at(word::CRC.min(file.len()));
     digest.update(bytemuck::cast_slice(before));
