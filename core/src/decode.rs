@@ -224,7 +224,11 @@ pub(crate) fn is_final<const N: usize>(
 
 /// Softmax at the decided class.
 pub(crate) fn confidence<const N: usize>(model: &Model<'_, N>, scores: &Scores<'_>) -> f32 {
-    let logit = |class| score(model, scores, class) as f32 * model.logit_scale();
+    // The scale is finite; a product beyond `f32` must not become infinity minus infinity.
+    let logit = |class| {
+        let logit = score(model, scores, class) as f32 * model.logit_scale();
+        logit.clamp(f32::MIN, f32::MAX)
+    };
     let largest = (0..model.classes())
         .map(logit)
         .fold(f32::NEG_INFINITY, f32::max);

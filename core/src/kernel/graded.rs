@@ -64,7 +64,8 @@ impl Sums for Graded {
             }
         }
         for sum in sums.iter_mut().take(outputs) {
-            *sum = 2 * *sum - total;
+            // Twice the sum may pass 32 bits where the difference does not.
+            *sum = sum.wrapping_mul(2).wrapping_sub(total);
         }
     }
 }

@@ -45,6 +45,13 @@ pub enum ModelError {
     Network,
     /// The postcard section of metadata cannot be read, or is of another version.
     Metadata,
+    /// A number is written in more bytes than it needs: one network has one file.
+    Overlong {
+        /// The section: layers or metadata.
+        section: &'static str,
+        /// Bytes too many.
+        bytes: usize,
+    },
     /// A count of the prelude is not the one that the layers need.
     Count {
         /// What is counted.
@@ -63,6 +70,11 @@ pub enum ModelError {
     Steps {
         /// Number of steps.
         got: u32,
+    },
+    /// The logit scale is infinite or not a number.
+    LogitScale {
+        /// Its bits, as those of an `f32`.
+        bits: u32,
     },
     /// The input has no values, or more than 65,535.
     Input {
@@ -104,7 +116,8 @@ pub enum ModelError {
         /// What is out of range.
         what: &'static str,
     },
-    /// A padding bit of the weights is set.
+    /// A padding bit of the weights, or the half word behind an odd number of 16-bit thresholds,
+    /// biases or gains, is set.
     Padding {
         /// Index of the layer.
         layer: usize,
@@ -199,6 +212,10 @@ impl fmt::Display for ModelError {
             Self::Sections => f.write_str("the lengths of the sections do not add up to the file"),
             Self::Network => f.write_str("the section of layers cannot be read"),
             Self::Metadata => f.write_str("the section of metadata cannot be read"),
+            Self::Overlong { section, bytes } => write!(
+                f,
+                "the section of {section} has a number in a longer form than needed, by {bytes} bytes"
+            ),
             Self::Count {
                 what,
                 expected,
@@ -211,6 +228,13 @@ impl fmt::Display for ModelError {
             }
             Self::Layers { got } => write!(f, "{got} layers, not 1 to 16"),
             Self::Steps { got } => write!(f, "{got} steps, not 1 to 65536"),
+            Self::LogitScale { bits } => {
+                // As bits: to print an `f32` would take more flash than the loader.
+                write!(
+                    f,
+                    "the logit scale is not finite: its bits are {bits:#010x}"
+                )
+            }
             Self::Input { got } => write!(f, "{got} input values, not 1 to 65535"),
             Self::Units { layer, got } => write!(f, "layer {layer}: {got} units, not 1 to 65535"),
             Self::Shape { layer, what } => {

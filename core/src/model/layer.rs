@@ -392,6 +392,11 @@ impl Planner {
         if !(1..=MAX_STEPS).contains(&head.steps) {
             return Err(ModelError::Steps { got: head.steps });
         }
+        if !head.logit_scale.is_finite() {
+            return Err(ModelError::LogitScale {
+                bits: head.logit_scale.to_bits(),
+            });
+        }
         let layers = head.layers as usize;
         if !(1..=MAX_LAYERS).contains(&layers) {
             return Err(ModelError::Layers { got: layers });

@@ -26,4 +26,10 @@ pub struct Metadata<'a> {
 impl Metadata<'_> {
     /// Version of the section that this crate writes and reads.
     pub const VERSION: u8 = 1;
+
+    /// Bytes of the shortest, and so the only accepted, form.
+    pub(super) fn encoded_bytes(&self) -> usize {
+        let text = |text: &str| super::format::varint(text.len() as u32) + text.len();
+        1 + text(self.task) + text(self.classes) + text(self.encoding) + text(self.provenance)
+    }
 }

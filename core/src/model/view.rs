@@ -2,7 +2,7 @@
 
 use super::MAX_LAYERS;
 use super::error::{InputError, ModelError, ParameterError};
-use super::format::{Head, InputKind, Readout, Spread};
+use super::format::{Head, InputKind, LayerSpec, Readout, Spread};
 use super::layer::{Layer, Planner, Shape};
 use super::metadata::Metadata;
 use super::prelude::{Sizes, word};
@@ -55,6 +55,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         let section = section_bytes(section, stated.network_bytes).ok_or(ModelError::Sections)?;
         let (head, mut rest) =
             postcard::take_from_bytes::<Head>(section).map_err(|_| ModelError::Network)?;
+        check_shortest("layers", section.len() - rest.len(), head.encoded_bytes())?;
         let mut planner = Planner::new(head)?;
         let [height, width, channels] = head.shape;
         let mut model = Self {
@@ -73,7 +74,9 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
             logit_scale: head.logit_scale,
         };
         for _ in 0..head.layers {
-            let (spec, after) = postcard::take_from_bytes(rest).map_err(|_| ModelError::Network)?;
+            let (spec, after) =
+                postcard::take_from_bytes::<LayerSpec>(rest).map_err(|_| ModelError::Network)?;
+            check_shortest("layers", rest.len() - after.len(), spec.encoded_bytes())?;
             rest = after;
             let layer = planner.layer(&spec)?;
             let got = head.layers as usize;
@@ -174,14 +177,18 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     /// The metadata section.
     ///
     /// # Errors
-    /// [`ModelError::Metadata`] where it cannot be read or is of another version.
+    /// [`ModelError::Metadata`] where it cannot be read or is of another version,
+    /// [`ModelError::Overlong`] where a length is written longer than needed.
     pub fn metadata(&self) -> Result<Metadata<'a>, ModelError> {
         let (at, end) = self.sizes.sections().ok_or(ModelError::Sections)?;
         let section = self.words.get(at..end).unwrap_or(&[]);
         let section =
             section_bytes(section, self.sizes.metadata_bytes).ok_or(ModelError::Metadata)?;
         match postcard::take_from_bytes::<Metadata<'a>>(section) {
-            Ok((metadata, [])) if metadata.version == Metadata::VERSION => Ok(metadata),
+            Ok((metadata, [])) if metadata.version == Metadata::VERSION => {
+                check_shortest("metadata", section.len(), metadata.encoded_bytes())?;
+                Ok(metadata)
+            }
             _ => Err(ModelError::Metadata),
         }
     }
@@ -287,7 +294,22 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
             .weights(layer)
             .chunks(layer.row_words())
             .any(|row| row.last().is_some_and(|word| word & padding != 0));
-        if dirty {
+        let [_, thresholds, biases, end] = layer.sections();
+        let spec = layer.spec();
+        let halves = spec.membrane == Membrane::I16;
+        let gains = self.readout.has_gains() && self.last() == Some(layer);
+        let lists = [
+            (halves, thresholds..biases, Some(spec.thresholds)),
+            (halves, biases..end, spec.biases),
+            (gains, end..self.parameters.len(), Some(Spread::Neuron)),
+        ];
+        // Two values a word: behind an odd number of them half a word is left.
+        let dirty_half = lists.into_iter().any(|(halves, words, spread)| {
+            let count = spread.map_or(0, |spread| layer.parameters(spread));
+            let last = self.words_between(words.start, words.end).last();
+            halves && count % 2 == 1 && last.is_some_and(|word| word >> 16 != 0)
+        });
+        if dirty || dirty_half {
             Err(ModelError::Padding { layer: index })
         } else {
             Ok(())
@@ -314,6 +336,18 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
             }
         }
         Ok(())
+    }
+}
+
+/// Refuses a section, or a part of one, whose numbers take more bytes than they need.
+fn check_shortest(section: &'static str, got: usize, expected: usize) -> Result<(), ModelError> {
+    if got == expected {
+        Ok(())
+    } else {
+        Err(ModelError::Overlong {
+            section,
+            bytes: got.saturating_sub(expected),
+        })
     }
 }
 
