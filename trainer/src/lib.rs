@@ -20,6 +20,7 @@ pub mod optim;
 pub mod plot;
 pub mod run;
 mod seed;
+pub mod trace;
 pub mod train;
 pub mod trained;
 pub mod verify;

@@ -28,8 +28,10 @@ impl Sums for Reference {
     }
 }
 
-/// The synaptic sum of channel `j` at `position` of the layer's output.
-fn synaptic_sum(
+/// The synaptic sum of channel `j` at `position` (`y * width + x`) of the layer's output.
+///
+/// Cost: a lookup a tap and place of the pooling window; for traces and tests, not for inference.
+pub fn synaptic_sum(
     layer: &Layer,
     weights: &[u32],
     input: Input<'_>,

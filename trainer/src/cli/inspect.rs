@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use bitspike_core::model::{Layer, Model, Shape};
+use bitspike_core::lif::{Membrane, Reset};
+use bitspike_core::model::{InputKind, InputPool, Layer, Model, PoolKind, Readout, Shape};
 use serde_json::{Value, json};
 
 use super::eval::model_path;
@@ -10,7 +11,12 @@ use crate::{Result, model_file};
 
 const EXAMPLES: &str = "Examples:
   bitspike inspect runs/mnist-1
-  bitspike inspect model.bsnn --json --weights";
+  bitspike inspect model.bsnn --json --weights
+
+With `bitspike trace` the JSON is enough to compute every bit anew with a program of one's own:
+tests/vectors/recompute.py is one. Thresholds and biases are one a neuron, in flat order
+(y * width + x) * channels + c; weights are [out][in] of a linear layer, [out][ky][kx][in] of a
+convolution.";
 
 /// Arguments of `bitspike inspect`.
 #[derive(Debug, clap::Args)]
@@ -36,7 +42,13 @@ pub fn run(args: Args) -> Result<()> {
     let words = model_file::read(&path)?;
     let model = model_file::view(&words)?;
     if args.json {
-        println!("{:#}", document(&model, args.weights));
+        let document = document(&model, args.weights);
+        // With a line a weight it would be unreadable too, and larger.
+        if args.weights {
+            println!("{document}");
+        } else {
+            println!("{document:#}");
+        }
     } else {
         print(&model, words.len() * 4);
     }
@@ -82,19 +94,26 @@ fn document(model: &Model<'_>, weights: bool) -> Value {
     let layers: Vec<Value> = model
         .layers()
         .iter()
-        .map(|layer| layer_document(model, layer, weights))
+        .enumerate()
+        .map(|(index, layer)| {
+            let kind = match index {
+                0 => model.input_kind(),
+                _ => InputKind::Spikes,
+            };
+            layer_document(model, layer, kind, weights)
+        })
         .collect();
     let gains: Vec<u16> = (0..model.classes())
         .map(|class| model.gain(class))
         .collect();
     json!({
         "schema": 1,
-        "input": format!("{:?}", model.input_kind()).to_lowercase(),
+        "input": input_name(model.input_kind()),
         "shape": sides(model.input_shape()),
         "steps": model.steps(),
         "layers": layers,
         "readout": {
-            "kind": model.readout(),
+            "kind": readout_name(model.readout()),
             "gains": gains,
             "groups": model.classes(),
             "logit_scale": model.logit_scale(),
@@ -107,26 +126,58 @@ fn document(model: &Model<'_>, weights: bool) -> Value {
     })
 }
 
-fn layer_document(model: &Model<'_>, layer: &Layer, weights: bool) -> Value {
+fn input_name(kind: InputKind) -> &'static str {
+    match kind {
+        InputKind::Spikes => "spikes",
+        InputKind::U8 => "u8",
+        InputKind::I8 => "i8",
+        InputKind::Bipolar => "bipolar",
+    }
+}
+
+fn readout_name(readout: Readout) -> &'static str {
+    match readout {
+        Readout::Count => "count",
+        Readout::Membrane => "membrane",
+        Readout::FirstSpike => "first_spike",
+        Readout::Population { .. } => "population",
+    }
+}
+
+fn input_pool(pool: InputPool) -> Value {
+    let kind = match pool.kind {
+        PoolKind::Sum => "sum",
+        PoolKind::Max => "max",
+    };
+    json!({ "kind": kind, "window": pool.pool.window, "stride": pool.pool.stride })
+}
+
+/// `kind` is what the layer reads.
+fn layer_document(model: &Model<'_>, layer: &Layer, kind: InputKind, weights: bool) -> Value {
     let spec = layer.spec();
     let (window, pool_stride) = layer.pool();
-    let linear = matches!(
-        spec.operation,
-        bitspike_core::model::Operation::Linear { .. }
-    );
+    let membrane = match spec.membrane {
+        Membrane::I16 => "i16",
+        Membrane::I32 => "i32",
+    };
+    let reset = match spec.reset {
+        Reset::Subtract => "subtract",
+        Reset::Zero => "zero",
+        Reset::None => "none",
+    };
     let mut document = json!({
-        "kind": if linear { "linear" } else { "conv2d" },
+        "kind": if layer.is_linear() { "linear" } else { "conv2d" },
         "shape_in": sides(layer.input()),
         "shape_out": sides(layer.output()),
         "kernel": layer.kernel(),
         "stride": layer.stride(),
         "padding": layer.padding(),
         "pool": { "window": window, "stride": pool_stride },
-        "input": { "pool": spec.input_pool },
+        "input": { "kind": input_name(kind), "pool": spec.input_pool.map(input_pool) },
         "beta": spec.beta,
         "f": spec.fraction,
-        "membrane": spec.membrane,
-        "reset": spec.reset,
+        "membrane": membrane,
+        "reset": reset,
         "order": spec.order,
     });
     if weights {
@@ -138,10 +189,19 @@ fn layer_document(model: &Model<'_>, layer: &Layer, weights: bool) -> Value {
                 -1
             }
         };
-        let row = |channel| {
-            (0..layer.taps())
-                .map(|tap| sign(channel, tap))
-                .collect::<Vec<i8>>()
+        let taps = |channel, from: usize, count: usize| -> Vec<i8> {
+            (from..from + count).map(|tap| sign(channel, tap)).collect()
+        };
+        // A linear layer is [out][in], a convolution [out][ky][kx][in].
+        let ([height, width], inputs) = (layer.kernel(), usize::from(layer.map().channels));
+        let row = |channel| -> Value {
+            if layer.is_linear() {
+                return taps(channel, 0, layer.taps()).into();
+            }
+            let column = |ky, kx| taps(channel, (ky * width + kx) * inputs, inputs);
+            (0..height)
+                .map(|ky| (0..width).map(|kx| column(ky, kx)).collect::<Value>())
+                .collect()
         };
         let neurons = || (0..layer.units()).map(|neuron| (neuron, neuron % channels));
         let (thresholds, biases) = (model.thresholds(layer), model.biases(layer));

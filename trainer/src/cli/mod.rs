@@ -6,6 +6,7 @@ pub mod data;
 pub mod eval;
 pub mod export;
 pub mod inspect;
+pub mod trace;
 pub mod train;
 pub mod verify;
 
@@ -34,6 +35,8 @@ pub enum Command {
     Export(export::Args),
     /// Show what a model file contains
     Inspect(inspect::Args),
+    /// Print what every neuron of a model reads, sums, holds and fires on one sample
+    Trace(trace::Args),
     /// Run a model on the host and on emulated devices and compare every bit
     Verify(verify::Args),
     /// Draw loss, accuracy, thresholds, firing rates and dead neurons of trainings
@@ -53,6 +56,7 @@ impl Cli {
             Command::Eval(args) => eval::run(args),
             Command::Export(args) => export::run(args),
             Command::Inspect(args) => inspect::run(args),
+            Command::Trace(args) => trace::run(args),
             Command::Verify(args) => verify::run(args),
             Command::Curves(args) => curves::run(args),
             Command::Data(args) => data::run(args),
