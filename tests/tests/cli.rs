@@ -409,7 +409,9 @@ fn wrong_use_names_the_argument() {
         version.stdout,
         concat!("bitspike ", env!("CARGO_PKG_VERSION"), "\n")
     );
-    for command in ["train", "eval", "export", "inspect", "trace", "verify", "data"] {
+    for command in [
+        "train", "eval", "export", "inspect", "trace", "verify", "data",
+    ] {
         done(&bitspike(dir.path(), &[command, "--help"]));
     }
 }
