@@ -35,7 +35,7 @@ pub trait Board: fmt::Write + Sized {
     ///
     /// Instructions, not clock cycles: on an emulated machine each takes the same time, on a real
     /// one loads, branches and flash waits take longer. On Arm machines the count comes from a
-    /// timer and is exact to one tick, 40 or 62.5 instructions.
+    /// timer and is exact to one tick, 40 to 62.5 instructions.
     fn instructions(&mut self) -> u64;
 
     /// The processor that really runs this, as it says itself.

@@ -20,7 +20,11 @@ macro_rules! on_each_machine {
     ($($test:ident),* $(,)?) => {
         on_each_machine!(@machine m0 { $($test),* });
         on_each_machine!(@machine m3 { $($test),* });
+        on_each_machine!(@machine m4 { $($test),* });
+        on_each_machine!(@machine m7 { $($test),* });
+        on_each_machine!(@machine m33 { $($test),* });
         on_each_machine!(@machine rv32 { $($test),* });
+        on_each_machine!(@machine rv32imac { $($test),* });
     };
     (@machine $machine:ident { $($test:ident),* }) => {
         mod $machine {

@@ -31,15 +31,31 @@ pub(crate) struct Board {
 pub(crate) struct Emulator {
     /// The program, found on `PATH`.
     pub(crate) program: String,
-    /// Its arguments, before `-kernel ELF`.
+    /// The arguments that choose the machine.
     pub(crate) arguments: Vec<String>,
 }
+
+/// What every emulator is started with. One instruction advances the clock by one nanosecond, so
+/// that counts repeat to the digit.
+const COMMON: [&str; 10] = [
+    "-icount",
+    "shift=0",
+    "-display",
+    "none",
+    "-monitor",
+    "none",
+    "-serial",
+    "none",
+    "-semihosting-config",
+    "enable=on,target=native",
+];
 
 impl Board {
     /// The command that runs `elf` on the emulated machine.
     pub(crate) fn runner(&self, elf: &Path) -> Vec<String> {
         let mut words = vec![self.emulator.program.clone()];
         words.extend(self.emulator.arguments.iter().cloned());
+        words.extend(COMMON.map(str::to_owned));
         words.push("-kernel".into());
         words.push(elf.display().to_string());
         words
@@ -84,8 +100,8 @@ mod tests {
     #[test]
     fn every_board_file_is_read_and_an_unknown_name_lists_the_known_ones() {
         let boards = all().unwrap();
-        assert!(boards.len() >= 3);
+        assert!(boards.len() >= 7);
         let message = find("m9").unwrap_err().to_string();
-        assert!(message.contains("m0, m3, rv32"), "{message}");
+        assert!(message.contains("m0, m3, m33, m4, m7, rv32, rv32imac"), "{message}");
     }
 }

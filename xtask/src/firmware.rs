@@ -20,7 +20,7 @@ use crate::toolchain::Toolchain;
     after_help = "Examples:\n  cargo xtask firmware m0                               `classify` with the small model that ships\n  cargo xtask firmware rv32 --model run/model.bsnn --json\n  cargo xtask firmware m3 --bin refuse --run            one on-target test on one machine"
 )]
 pub(crate) struct Arguments {
-    /// The board, a name of firmware/boards: m0, m3, rv32
+    /// The board, a name of firmware/boards: m0, m3, m4, m7, m33, rv32, rv32imac
     board: String,
     /// The binary or on-target test to build
     #[arg(long, default_value = "classify")]

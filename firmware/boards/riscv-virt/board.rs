@@ -6,7 +6,7 @@ use crate::register::{Register, RegisterBit};
 pub(crate) const NAME: &str = "rv32";
 
 pub(crate) const FACTS: Facts = Facts {
-    extensions: &['I', 'M', 'C'],
+    extensions: b"IMC",
 };
 
 /// The serial port's free output OUT1: the machine has no other pin.

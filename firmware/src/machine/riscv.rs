@@ -7,8 +7,8 @@ use crate::board::Processor;
 /// What a board says of its processor.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts {
-    /// Letters of the extensions that it has.
-    pub(crate) extensions: &'static [char],
+    /// The instruction sets and extensions that it has, by letter.
+    pub(crate) extensions: &'static [u8],
 }
 
 /// The counter of instructions, and the name of the processor.
@@ -28,14 +28,15 @@ impl Machine {
         minstret::read64()
     }
 
-    /// The extensions that the processor says it has, and whether the board's are among them.
+    /// The extensions that the processor says it has, and whether they are the board's: no less,
+    /// and no more, since a build for another one would run too.
     pub(crate) fn processor(&self) -> Processor {
         let isa = misa::read();
-        let mut extensions = self.facts.extensions.iter();
+        let letters = self.facts.extensions.iter();
+        let bits = letters.fold(0, |bits, letter| bits | 1 << (letter - b'A'));
         Processor {
             register: isa.bits() as u32,
-            expected: isa.mxl() == misa::XLEN::XLEN32
-                && extensions.all(|&one| isa.has_extension(one)),
+            expected: isa.mxl() == misa::XLEN::XLEN32 && isa.bits() & 0x03FF_FFFF == bits,
         }
     }
 }

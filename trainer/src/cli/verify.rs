@@ -16,7 +16,7 @@ use crate::{Error, Result, model_file};
 
 const EXAMPLES: &str = "Examples:
   bitspike verify runs/mnist-1 --on host,m0,m3,rv32 --samples 100
-  bitspike verify model.bsnn --on m0 --data DIR --json
+  bitspike verify model.bsnn --on m4,m7,m33,rv32imac --data DIR --json
 
 The machines are emulated; `cargo xtask setup` brings the emulators.";
 

@@ -21,7 +21,7 @@ use crate::toolchain::Toolchain;
 /// Flags of `cargo xtask bench`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask bench --json bench.json                     every network on every machine\n  cargo xtask bench --on m3 --only conv2 --density 0.05   one row\n  cargo xtask bench --on m0,m3 --only mnist --model run/model.bsnn --kernel auto\n\nInstructions, not clock cycles: the emulator gives each the same time. They are exact on RISC-V and\nto one timer tick (40 or 62.5 instructions) on Arm. The rows of the host come from the trainer."
+    after_help = "Examples:\n  cargo xtask bench --json bench.json                     every network on every machine\n  cargo xtask bench --on m3 --only conv2 --density 0.05   one row\n  cargo xtask bench --on m0,m3 --only mnist --model run/model.bsnn --kernel auto\n\nInstructions, not clock cycles: the emulator gives each the same time. They are exact on RISC-V and\nto one timer tick (40 to 62.5 instructions) on Arm. The rows of the host come from the trainer."
 )]
 pub(crate) struct Arguments {
     /// Write the rows as a JSON array
