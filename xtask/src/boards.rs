@@ -102,6 +102,9 @@ mod tests {
         let boards = all().unwrap();
         assert!(boards.len() >= 7);
         let message = find("m9").unwrap_err().to_string();
-        assert!(message.contains("m0, m3, m33, m4, m7, rv32, rv32imac"), "{message}");
+        assert!(
+            message.contains("m0, m3, m33, m4, m7, rv32, rv32imac"),
+            "{message}"
+        );
     }
 }

@@ -5,9 +5,7 @@ use crate::register::{Register, RegisterBit};
 
 pub(crate) const NAME: &str = "rv32";
 
-pub(crate) const FACTS: Facts = Facts {
-    extensions: b"IMC",
-};
+pub(crate) const FACTS: Facts = Facts { extensions: b"IMC" };
 
 /// The serial port's free output OUT1: the machine has no other pin.
 pub(crate) type BusyPin = RegisterBit<u8>;
