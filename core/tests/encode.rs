@@ -77,7 +77,7 @@ fn the_numbers_of_the_independent_implementation() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 20 } else { 2_000 },
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 2_000 },
                                         failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]

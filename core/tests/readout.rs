@@ -149,7 +149,7 @@ fn readouts() -> impl Strategy<Value = Readout> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 10 } else { 4_000 }, failure_persistence: None,
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 4_000 }, failure_persistence: None,
                                         ..ProptestConfig::default() })]
 
     #[test]
@@ -218,7 +218,7 @@ fn a_clear_lead_ends_the_decision_early() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 10 } else { 2_000 },
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 2_000 },
                                         failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]

@@ -58,7 +58,7 @@ fn checksum(words: &[u32]) -> u32 {
 
 fn cases(count: u32) -> ProptestConfig {
     ProptestConfig {
-        cases: if cfg!(miri) { 4 } else { count },
+        cases: if cfg!(miri) { 2 } else { count },
         failure_persistence: None,
         ..ProptestConfig::default()
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::boards::{self, Board};
 use crate::outcome::{Failure, Outcome};
-use crate::run::{cargo, root, stream};
+use crate::run::{cargo, root, stream, succeeds, target_dir};
 use crate::{firmware, licences, setup};
 
 /// Flags of `cargo xtask test`.
@@ -31,6 +31,14 @@ enum Check {
 struct Step {
     name: String,
     check: Check,
+    needs: Option<Need>,
+}
+
+/// What a step needs and set-up does not bring: without it the step is skipped.
+struct Need {
+    /// Ends with 0 where it is there.
+    probe: Command,
+    what: &'static str,
 }
 
 /// Runs the steps, goes on after a failure, and fails at the end.
@@ -55,9 +63,15 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     }
 
     let mut failures = Vec::new();
+    let mut skipped = 0;
     let start = Instant::now();
     for step in &mut steps {
         eprintln!("\n== {}", step.name);
+        if let Some(missing) = step.missing() {
+            eprintln!("== {}: SKIPPED: {missing}", step.name);
+            skipped += 1;
+            continue;
+        }
         let began = Instant::now();
         let outcome = step.run();
         let verdict = if outcome.is_ok() { "passed" } else { "FAILED" };
@@ -77,7 +91,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         }
     }
     eprintln!(
-        "\n{} steps in {:.0} s",
+        "\n{} steps in {:.0} s, {skipped} skipped",
         steps.len(),
         start.elapsed().as_secs_f64()
     );
@@ -100,6 +114,12 @@ impl Step {
         }
     }
 
+    /// What keeps the step from running.
+    fn missing(&mut self) -> Option<&'static str> {
+        let need = self.needs.as_mut()?;
+        (!succeeds(&mut need.probe)).then_some(need.what)
+    }
+
     fn shown(&self) -> String {
         match &self.check {
             Check::Command(command) => crate::run::shown(command),
@@ -116,10 +136,12 @@ fn steps() -> Outcome<Vec<Step>> {
         Step {
             name: "licences".into(),
             check: Check::Licences(""),
+            needs: None,
         },
         Step {
             name: "licences of the firmware".into(),
             check: Check::Licences("firmware"),
+            needs: None,
         },
     ];
     for board in targets(&boards) {
@@ -158,13 +180,44 @@ fn steps() -> Outcome<Vec<Step>> {
         "tests",
         cargo_with(&["test", "--workspace", "--locked", "--no-fail-fast"]),
     ));
+    steps.push(miri());
     Ok(steps)
+}
+
+/// Core's tests, some cases of each, in an interpreter that finds undefined behaviour.
+fn miri() -> Step {
+    let nightly = |arguments: &[&str]| {
+        let mut command = Command::new("rustup");
+        command
+            .current_dir(root())
+            .args(["run", "nightly", "cargo", "miri"])
+            .args(arguments);
+        command
+    };
+    // A folder of its own: the other compiler would have everything else built anew.
+    let folder = target_dir().join("miri");
+    let mut command = nightly(&["test", "--package", "bitspike-core", "--locked"]);
+    command
+        .arg("--target-dir")
+        .arg(folder)
+        .args(["--lib", "--tests"]);
+    // The kernels' suites run some thousand cases each; the tests beside them run the kernels too.
+    command.args(["--", "--skip", "_suite::"]);
+    command.env("PROPTEST_CASES", "3");
+    let what = "it needs a nightly compiler with Miri: \
+                rustup toolchain install nightly --component miri,rust-src";
+    let probe = nightly(&["--version"]);
+    Step {
+        needs: Some(Need { probe, what }),
+        ..step("miri", command)
+    }
 }
 
 fn step(name: &str, command: Command) -> Step {
     Step {
         name: name.into(),
         check: Check::Command(command),
+        needs: None,
     }
 }
 
