@@ -60,6 +60,11 @@ impl<'a> Bits<'a> {
 }
 
 /// Words that hold `bits` bits.
+///
+/// ```
+/// use bitspike_core::bits::words_for;
+/// assert_eq!([0, 1, 32, 33].map(words_for), [0, 1, 1, 2]);
+/// ```
 #[inline]
 pub const fn words_for(bits: usize) -> usize {
     bits.div_ceil(32)

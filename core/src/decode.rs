@@ -4,10 +4,10 @@ use micromath::F32Ext;
 
 use crate::model::{Model, Readout};
 
-/// A decision.
+/// A decision, by the rule of the model's read-out (docs/numerics.md, "Reading out").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
-    /// Index of the decided class.
+    /// Index of the decided class, under [`Model::classes`].
     pub class: usize,
     /// Step of the first output spike, from 0, where the read-out decides by it.
     pub first_spike: Option<u32>,

@@ -48,7 +48,13 @@ impl Membrane {
         }
     }
 
-    /// Words of 32 bits that hold `count` values.
+    /// Words of 32 bits that hold `count` values: two `i16` a word, the first in the low half.
+    ///
+    /// ```
+    /// use bitspike_core::lif::Membrane;
+    /// assert_eq!((Membrane::I16.words(5), Membrane::I32.words(5)), (3, 5));
+    /// assert_eq!(Membrane::I16.range(), (-32768, 32767));
+    /// ```
     pub const fn words(self, count: usize) -> usize {
         match self {
             Self::I16 => count.div_ceil(2),

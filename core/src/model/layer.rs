@@ -35,6 +35,18 @@ impl Shape {
 /// the flattened input, or over the whole map where its input is pooled.
 ///
 /// Kept small, since a device holds sixteen of them: what follows from other fields is computed.
+///
+/// ```
+/// use bitspike_core::model::{Model, Shape, pack_words};
+/// static FILE: [u32; 92] = pack_words(include_bytes!("../../tests/models/v1-mixed.bsnn"));
+/// let model = Model::new(&FILE)?;
+/// let first = &model.layers()[0];
+/// // 6x6 pixels, five 3x3 kernels padded by 1, sums pooled 2x2.
+/// assert_eq!(first.output(), Shape { height: 3, width: 3, channels: 5 });
+/// assert_eq!((first.units(), first.taps(), first.padding()), (45, 9, [1, 1]));
+/// assert_eq!(first.pool(), ([2, 2], [2, 2]));
+/// # Ok::<(), bitspike_core::model::ModelError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layer {
     spec: LayerSpec,

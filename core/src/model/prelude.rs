@@ -210,7 +210,14 @@ pub(crate) fn checksum(file: &[u32]) -> u32 {
 /// Packs the bytes of an included model file into words, in a `const`.
 ///
 /// `N` is `bytes.len().div_ceil(4)`; a file whose length is no multiple of 4 is cut and will be
-/// refused when it is loaded, missing bytes are 0.
+/// refused when it is loaded, missing bytes are 0. In a `const` or `static` it costs nothing at run
+/// time, and the words lie in flash.
+///
+/// ```
+/// use bitspike_core::model::pack_words;
+/// static WORDS: [u32; 2] = pack_words(&[0x42, 0x53, 0x4E, 0x4E, 1]);
+/// assert_eq!(WORDS, [0x4E4E_5342, 1]);
+/// ```
 pub const fn pack_words<const N: usize>(bytes: &[u8]) -> [u32; N] {
     let mut words = [0; N];
     let mut index = 0;

@@ -15,6 +15,19 @@ use crate::lif::Membrane;
 ///
 /// `LAYERS` is room for layers, about 72 bytes each. A program with an included model knows their
 /// number ([`Sizes::layers`]) and saves memory by [`sized`](Self::sized).
+///
+/// ```
+/// use bitspike_core::model::{InputKind, Model, Readout, pack_words};
+/// static FILE: [u32; 92] = pack_words(include_bytes!("../../tests/models/v1-mixed.bsnn"));
+/// let model = Model::new(&FILE)?;
+/// assert_eq!((model.input_kind(), model.input_shape().units()), (InputKind::U8, 36));
+/// assert_eq!((model.readout(), model.classes(), model.steps()), (Readout::Membrane, 3, 4));
+/// // A changed bit anywhere is refused.
+/// let mut damaged = FILE;
+/// damaged[50] ^= 1 << 7;
+/// assert!(Model::new(&damaged).is_err());
+/// # Ok::<(), bitspike_core::model::ModelError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Model<'a, const LAYERS: usize = MAX_LAYERS> {
     words: &'a [u32],
@@ -31,7 +44,8 @@ pub struct Model<'a, const LAYERS: usize = MAX_LAYERS> {
 impl<'a> Model<'a> {
     /// Checks a model file of up to 16 layers, given as little-endian words.
     ///
-    /// Cost: one pass over the file for the checksum and one over its parameters.
+    /// Cost: one pass over the file for the checksum, byte by byte, and one over its parameters; no
+    /// memory but the model's own, about 72 bytes a layer.
     ///
     /// # Errors
     /// A [`ModelError`] that names the first thing that is wrong; every single changed bit, cut
@@ -146,7 +160,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         self.shape
     }
 
-    /// Time steps of a decision.
+    /// Time steps of a decision, `1 ..= 65,536`; a stream may take any number.
     pub fn steps(&self) -> u32 {
         self.steps
     }
@@ -156,7 +170,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         self.readout
     }
 
-    /// Number of classes of a decision.
+    /// Number of classes of a decision: the groups of a population, else the units of the last layer.
     pub fn classes(&self) -> usize {
         match self.readout {
             Readout::Population { groups } => groups.into(),
@@ -164,12 +178,13 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         }
     }
 
-    /// What multiplies the scores to logits.
+    /// What multiplies the scores to logits, for the confidence only; finite.
     pub fn logit_scale(&self) -> f32 {
         self.logit_scale
     }
 
-    /// CRC-32 of the file: tells models apart.
+    /// CRC-32 (ISO-HDLC) of the file without its own word: tells models apart, and names the model of
+    /// a saved state.
     pub fn checksum(&self) -> u32 {
         self.words.get(word::CRC).copied().unwrap_or(0)
     }
@@ -199,12 +214,37 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         self.words_between(from, to)
     }
 
-    /// Whether the weight from `tap` to `output` (a channel) of a layer is +1.
+    /// Whether the weight from `tap` to `output` (a channel) of a layer is +1, else it is -1.
+    ///
+    /// A tap is `(ky * kernel width + kx) * map channels + c`, and `0 .. layer.taps()`; outside of
+    /// that, and for an output that there is not, the answer means nothing. Cost: a word access.
+    ///
+    /// ```
+    /// # use bitspike_core::model::{Model, pack_words};
+    /// # static FILE: [u32; 92] = pack_words(include_bytes!("../../tests/models/v1-mixed.bsnn"));
+    /// # let model = Model::new(&FILE)?;
+    /// let first = &model.layers()[0];
+    /// assert_eq!((first.kernel(), first.taps()), ([3, 3], 9));
+    /// let plus = (0..first.taps()).filter(|&tap| model.weight(first, 0, tap)).count();
+    /// assert!(plus <= 9);
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
     pub fn weight(&self, layer: &Layer, output: usize, tap: usize) -> bool {
         bits::bit(self.weights(layer), layer.weight_bit(output, tap))
     }
 
-    /// The thresholds of a layer.
+    /// The thresholds of a layer, in its fixed-point units (`2^-F` synaptic events); each at least 1.
+    ///
+    /// ```
+    /// # use bitspike_core::model::{Model, pack_words};
+    /// # static FILE: [u32; 92] = pack_words(include_bytes!("../../tests/models/v1-mixed.bsnn"));
+    /// # let model = Model::new(&FILE)?;
+    /// let first = &model.layers()[0];
+    /// // One a channel: the same at every position.
+    /// let thresholds = model.thresholds(first);
+    /// assert_eq!((thresholds.get(2, 2), thresholds.get(7, 2)), (500, 500));
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
     pub fn thresholds(&self, layer: &Layer) -> Parameters<'a> {
         let [_, from, to, _] = layer.sections();
         Parameters::new(
@@ -214,13 +254,14 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         )
     }
 
-    /// The biases of a layer; all 0 where it has none.
+    /// The biases of a layer, in the units of its thresholds; all 0 where it has none.
     pub fn biases(&self, layer: &Layer) -> Parameters<'a> {
         let [.., from, to] = layer.sections();
         Parameters::new(self.words_between(from, to), layer, layer.spec().biases)
     }
 
-    /// Gain of a class in the read-out; 1 where the read-out has none.
+    /// Gain of a class in the read-out, `1 ..= 32767`; 1 where the read-out has none, 0 for a class
+    /// that there is not.
     pub fn gain(&self, class: usize) -> u16 {
         if !self.readout.has_gains() {
             return 1;
@@ -229,10 +270,20 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         half_word(self.parameters.get(at..).unwrap_or(&[]), class)
     }
 
-    /// An input of graded values, one byte each (`i8` in two's complement).
+    /// An input of graded values, one byte each (`i8` in two's complement), in flat order
+    /// `(y * width + x) * channels + c`. No cost but a comparison of lengths.
     ///
     /// # Errors
     /// [`InputError`] where the model reads bits, or another number of values.
+    ///
+    /// ```
+    /// # use bitspike_core::model::{Model, pack_words};
+    /// # static FILE: [u32; 92] = pack_words(include_bytes!("../../tests/models/v1-mixed.bsnn"));
+    /// # let model = Model::new(&FILE)?;
+    /// assert_eq!(model.input(&[7; 36])?.value(35), 7);
+    /// assert!(model.input(&[7; 35]).is_err());
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
     pub fn input<'i>(&self, bytes: &'i [u8]) -> Result<Input<'i>, InputError> {
         if !self.input.is_graded() {
             return Err(InputError::Kind);
@@ -245,7 +296,8 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         })
     }
 
-    /// An input of spikes or bipolar values, 32 a word.
+    /// An input of spikes or bipolar values, 32 a word: value `i` is bit `i % 32` of word `i / 32`, in
+    /// flat order. The encoders of [`encode`](crate::encode) write such words.
     ///
     /// # Errors
     /// [`InputError`] where the model reads bytes or another number of bits, or where a bit behind
@@ -365,7 +417,7 @@ fn half_word(words: &[u32], index: usize) -> u16 {
         .map_or(0, |word| (word >> (index % 2 * 16)) as u16)
 }
 
-/// The thresholds or biases of a layer.
+/// The thresholds or biases of a layer, as they lie in the file.
 #[derive(Debug, Clone, Copy)]
 pub struct Parameters<'a> {
     words: &'a [u32],
