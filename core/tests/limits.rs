@@ -175,6 +175,12 @@ fn layers_of_65536_units_are_refused_by_name() {
             conv(65_535, [1, 1], [32_767, 32_767]),
             65_535usize.saturating_pow(3),
         ),
+        // Modulo 2^32 it is 6,315, which a wrapping product would accept.
+        (
+            [1, 1, 1],
+            conv(65_333, [1, 1], [32_763, 17_004]),
+            65_527usize.saturating_mul(34_009).saturating_mul(65_333),
+        ),
     ] {
         let layer = LayerSpec {
             operation,

@@ -7,6 +7,7 @@
 use core::fmt::{self, Write};
 
 use bitspike_core::model::Model;
+use bitspike_core::random::Xorshift32;
 use bitspike_firmware::{Board, ThisBoard, entry, model};
 use static_cell::ConstStaticCell;
 
@@ -69,9 +70,9 @@ fn check<B: Board>(board: &mut B) -> Result<bool, fmt::Error> {
     }
     writeln!(board, "refused lengths={WORDS}")?;
 
-    let mut random = 1;
+    let mut random = Xorshift32::new(1);
     for round in 0..ROUNDS {
-        copy.fill_with(|| draw(&mut random));
+        copy.fill_with(|| random.draw());
         // Half of the rounds get past the first checks.
         if round % 2 == 1 {
             let start = WORDS.min(3);
@@ -84,12 +85,4 @@ fn check<B: Board>(board: &mut B) -> Result<bool, fmt::Error> {
     }
     writeln!(board, "refused random={ROUNDS}")?;
     Ok(true)
-}
-
-/// xorshift32 with the shifts of the numerics page.
-fn draw(state: &mut u32) -> u32 {
-    *state ^= *state << 13;
-    *state ^= *state >> 17;
-    *state ^= *state << 5;
-    *state
 }

@@ -13,6 +13,7 @@ use bitspike_core::model::{
     Spread, WeightOrder, write,
 };
 use bitspike_core::network::Network;
+use bitspike_core::random::Xorshift32;
 use bitspike_tests::device::{Firmware, first_difference, read_model, small_model};
 
 /// Each test on each machine, under the machine's name.
@@ -50,12 +51,12 @@ on_each_machine!(
 fn every_step_equals_the_host(machine: &str) {
     let file = read_model(&small_model());
     let model = Model::new(&file).unwrap();
-    let mut random = 1;
+    let mut random = Xorshift32::new(1);
     let samples: Vec<Vec<u8>> = (0..24)
         .map(|density| {
             let mut pixel = || {
-                if draw(&mut random) % 24 < density {
-                    draw(&mut random)
+                if random.draw() % 24 < density {
+                    random.draw()
                 } else {
                     0
                 }
@@ -80,10 +81,10 @@ fn spikes_as_input_equal_the_host(machine: &str) {
     let file = spiking_model();
     save(&path, &file);
     let model = Model::new(&file).unwrap();
-    let mut random = 7;
+    let mut random = Xorshift32::new(7);
     let samples: Vec<Vec<u8>> = (0..8)
         .map(|_| {
-            let words = [draw(&mut random), draw(&mut random) & 0xFF];
+            let words = [random.draw(), random.draw() & 0xFF];
             words.iter().flat_map(|word| word.to_le_bytes()).collect()
         })
         .collect();
@@ -253,9 +254,9 @@ fn spiking_model() -> Vec<u32> {
         logit_scale: 1.0,
         layers: heapless::Vec::from_slice(&[hidden, output]).unwrap(),
     };
-    let mut random = 3;
+    let mut random = Xorshift32::new(3);
     let mut sign = || {
-        if draw(&mut random).is_multiple_of(2) {
+        if random.draw().is_multiple_of(2) {
             1
         } else {
             -1
@@ -288,12 +289,4 @@ fn spiking_model() -> Vec<u32> {
 fn save(path: &Path, file: &[u32]) {
     let bytes: Vec<u8> = file.iter().flat_map(|word| word.to_le_bytes()).collect();
     fs::write(path, bytes).unwrap();
-}
-
-/// xorshift32 of the numerics page.
-fn draw(state: &mut u32) -> u32 {
-    *state ^= *state << 13;
-    *state ^= *state >> 17;
-    *state ^= *state << 5;
-    *state
 }
