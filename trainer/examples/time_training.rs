@@ -49,7 +49,7 @@ fn main() -> Result<()> {
         wrong: config.train.target_wrong,
         steps,
     };
-    let mut seconds = Vec::new();
+    let (mut seconds, mut warm) = (Vec::new(), 0.0);
     for update in 1..=iterations as u64 + 1 {
         let start = Instant::now();
         let forward = network.forward(&inputs, Mode::Train { update })?;
@@ -68,13 +68,17 @@ fn main() -> Result<()> {
         network.absorb(&forward.statistics, config.train.norm_momentum);
         network.anneal(update);
         seconds.push(start.elapsed().as_secs_f64());
+        if update == 1 {
+            warm = cpu_seconds();
+        }
     }
     seconds.remove(0);
     seconds.sort_by(f64::total_cmp);
     let median = seconds[seconds.len() / 2];
+    let cpu = (cpu_seconds() - warm) / iterations as f64;
     println!(
         "{{\"network\":\"{name}\",\"steps\":{steps},\"batch\":{batch},\"seconds\":{median:.4},\
-         \"peak_bytes\":{}}}",
+         \"cpu_seconds\":{cpu:.4},\"peak_bytes\":{}}}",
         peak_bytes()
     );
     Ok(())
@@ -84,7 +88,9 @@ fn main() -> Result<()> {
 fn pixels(count: usize, rate: Option<f64>) -> Vec<f32> {
     let mut state = 1u64;
     let mut uniform = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         (state >> 40) as f64 / (1u64 << 24) as f64
     };
     let mut value = || match rate {
@@ -101,4 +107,16 @@ fn peak_bytes() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kilobytes.unwrap_or(0) * 1024
+}
+
+/// Seconds of all processors that the process took, where the system tells.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    // User and system time, in ticks of which Linux has a hundred a second.
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    ticks
+        .filter_map(|ticks| ticks.parse::<f64>().ok())
+        .sum::<f64>()
+        / 100.0
 }

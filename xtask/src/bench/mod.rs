@@ -5,6 +5,7 @@
 
 mod device;
 mod table;
+mod train;
 
 use std::fs;
 use std::path::PathBuf;
@@ -21,9 +22,13 @@ use crate::toolchain::Toolchain;
 /// Flags of `cargo xtask bench`.
 #[derive(clap::Args)]
 #[command(
+    args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  cargo xtask bench --json bench.json                     every network on every machine\n  cargo xtask bench --on m3 --only conv2 --density 0.05   one row\n  cargo xtask bench --on m0,m3 --only mnist --model run/model.bsnn --kernel auto\n\nInstructions, not clock cycles: the emulator gives each the same time. They are exact on RISC-V and\nto one timer tick (40 to 62.5 instructions) on Arm. The rows of the host come from the trainer."
 )]
 pub(crate) struct Arguments {
+    /// Another benchmark
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Write the rows as a JSON array
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -48,6 +53,13 @@ pub(crate) struct Arguments {
     /// A trained model file in place of the seeded network `mnist`
     #[arg(long, value_name = "FILE.bsnn")]
     model: Option<PathBuf>,
+}
+
+/// Benchmarks beside that of the kernels.
+#[derive(clap::Subcommand)]
+enum Other {
+    /// Seconds and memory of training iterations, and the ratio to snnTorch
+    Train(train::Arguments),
 }
 
 /// A network with inputs, as the host wrote and computed them.
@@ -113,6 +125,9 @@ enum Row {
 
 /// Measures and prints.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    if let Some(Other::Train(arguments)) = &arguments.other {
+        return train::run(arguments);
+    }
     let boards = chosen_boards(&arguments.on)?;
     let ready: Vec<(Board, Toolchain)> = boards
         .into_iter()
