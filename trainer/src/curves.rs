@@ -27,7 +27,11 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(86, 180, 233),
 ];
 /// Lengths and gaps of a dash, by layer; the first is a line without gaps.
-const DASHES: [(u32, u32); 5] = [(1, 0), (10, 5), (4, 4), (2, 6), (14, 8)];
+const DASHES: [(u32, u32); 6] = [(1, 0), (10, 5), (4, 4), (2, 6), (14, 8), (6, 10)];
+
+/// More lines than these have no legend: it would hide them. Their trainings are named by colour in
+/// the panels above, and their layers differ by their dashes.
+const NAMED_LINES: usize = 6;
 
 /// A training in the picture.
 #[derive(Debug, Clone)]
@@ -170,12 +174,19 @@ fn panel(area: &DrawingArea<SVGBackend<'_>, Shift>, title: &str, lines: &[Line])
     let highest = points()
         .map(|point| point.1)
         .fold(f64::MIN_POSITIVE, f64::max);
+    let legend = lines.len() > 1 && lines.len() <= NAMED_LINES;
+    // Room for the legend above the lines.
+    let room = if legend {
+        0.1 + 0.07 * lines.len() as f64
+    } else {
+        0.08
+    };
     let mut chart = ChartBuilder::on(area)
         .caption(title, (FONT, 18, &INK))
         .margin(10)
         .x_label_area_size(36)
         .y_label_area_size(64)
-        .build_cartesian_2d(1.0..last, 0.0..highest * 1.08)
+        .build_cartesian_2d(1.0..last, 0.0..highest * (1.0 + room))
         .map_err(undrawable)?;
     chart
         .configure_mesh()
@@ -207,7 +218,7 @@ fn panel(area: &DrawingArea<SVGBackend<'_>, Shift>, title: &str, lines: &[Line])
                 PathElement::new(vec![(x, y), (x + drawn, y)], style)
             });
     }
-    if lines.len() > 1 {
+    if legend {
         chart
             .configure_series_labels()
             .position(SeriesLabelPosition::UpperRight)
@@ -254,6 +265,8 @@ mod tests {
         assert!(alone.contains("layer 2") && alone.contains("dead neurons"));
         let both = svg(&[curve("first"), curve("second")])?;
         assert!(both.contains("second, layer 1"));
+        let four = svg(&["1", "2", "3", "4"].map(curve))?;
+        assert!(!four.contains("4, layer 1"), "8 lines have no legend");
         // One epoch is a point, not an error.
         svg(&[Curve {
             name: "one".into(),
