@@ -182,7 +182,7 @@ fn refusal(file: &[u32], state: &[u32], crc: bool, change: impl Fn(&mut Vec<u32>
 fn every_flipped_bit_of_a_state_is_refused() {
     let (file, state) = example(|_| true);
     for bit in 0..state.len() * 32 {
-        if cfg!(miri) && bit % 97 > 0 {
+        if cfg!(miri) && bit % 397 > 0 {
             continue;
         }
         refusal(&file, &state, false, |state| {
@@ -195,6 +195,9 @@ fn every_flipped_bit_of_a_state_is_refused() {
 fn every_cut_and_every_longer_state_is_refused_by_name() {
     let (file, state) = example(|_| true);
     for length in 0..state.len() {
+        if cfg!(miri) && length > 6 && length % 29 > 0 {
+            continue;
+        }
         let error = refusal(&file, &state, false, |state| state.truncate(length));
         assert!(
             matches!(error, StateError::Cut { got, .. } if got == length),

@@ -204,6 +204,8 @@ fn miri() -> Step {
     // The kernels' suites run some thousand cases each; the tests beside them run the kernels too.
     command.args(["--", "--skip", "_suite::"]);
     command.env("PROPTEST_CASES", "3");
+    // Proptest looks for the failures of earlier runs.
+    command.env("MIRIFLAGS", "-Zmiri-disable-isolation");
     let what = "it needs a nightly compiler with Miri: \
                 rustup toolchain install nightly --component miri,rust-src";
     let probe = nightly(&["--version"]);
