@@ -250,6 +250,7 @@ fn roomy(model: &Model<'_>) -> bool {
     first.units() % 32 != 0 && first.units() % 2 == 1 && first.spec().membrane == Membrane::I16
 }
 
+#[cfg_attr(miri, ignore = "it looks through many models")]
 #[test]
 fn set_padding_is_refused_by_name() {
     let (file, state) = example(roomy);
@@ -291,6 +292,7 @@ fn impossible_neurons_are_refused_by_name() {
     assert_eq!(error, StateError::Rest { layer: 0 });
 }
 
+#[cfg_attr(miri, ignore = "it looks through many models")]
 #[test]
 fn impossible_readouts_are_refused_by_name() {
     let readout = |file: &[u32]| {
