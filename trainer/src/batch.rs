@@ -5,7 +5,7 @@ use rand::RngExt;
 use rayon::prelude::*;
 
 use crate::Result;
-use crate::data::Samples;
+use crate::data::{Frames, Samples};
 use crate::seed::{Purpose, stream};
 
 /// How training pictures are changed at random: where it comes from and how far it goes.
@@ -15,8 +15,10 @@ pub(crate) struct Augmentation {
     pub(crate) seed: u64,
     /// Epoch, so that a sample changes differently in each.
     pub(crate) epoch: u64,
-    /// Largest shift in pixels, rows and columns alike.
+    /// Largest shift in pixels, rows and columns alike; of a cochlea, in channels.
     pub(crate) shift: usize,
+    /// Largest shift of a recording in time steps.
+    pub(crate) shift_steps: usize,
     /// Largest rotation in degrees, either way.
     pub(crate) rotation: f32,
     /// Largest growth or shrinkage, as a part of the size.
@@ -28,6 +30,8 @@ pub(crate) struct Augmentation {
 struct Change {
     down: isize,
     right: isize,
+    /// Steps later; recordings only.
+    later: isize,
     /// Angle in radians and factor of the size; `None` leaves every pixel on the grid.
     turn: Option<(f32, f32)>,
 }
@@ -38,9 +42,10 @@ impl Augmentation {
             shift,
             rotation,
             scale,
+            shift_steps,
             ..
         } = *self;
-        if shift == 0 && rotation == 0.0 && scale == 0.0 {
+        if shift == 0 && shift_steps == 0 && rotation == 0.0 && scale == 0.0 {
             return Change::default();
         }
         let key = [self.epoch, index as u64];
@@ -50,16 +55,28 @@ impl Augmentation {
         let mut part = || random.random_range(-1f32..=1.0);
         let turn = (rotation > 0.0 || scale > 0.0)
             .then(|| ((rotation * part()).to_radians(), 1.0 + scale * part()));
-        Change { down, right, turn }
+        let steps = random.random_range(0..=2 * shift_steps as u64);
+        let later = steps as isize - shift_steps as isize;
+        Change {
+            down,
+            right,
+            later,
+            turn,
+        }
     }
 }
 
-/// A batch `[indices, height, width, channels]` of `pixel / 255`, changed where asked.
+/// A batch, changed where asked: `[indices, height, width, channels]` of `pixel / 255` of pictures,
+/// `[indices * steps, height, width, channels]` of spikes or counts of recordings, which are moved
+/// but not turned.
 pub(crate) fn batch(
     samples: &Samples,
     indices: &[usize],
     augmentation: Option<Augmentation>,
 ) -> Result<Tensor> {
+    if let Some(frames) = samples.frames() {
+        return frame_batch(frames, samples.shape(), indices, augmentation);
+    }
     let shape = samples.shape();
     let [height, width, channels] = shape;
     let size = height * width * channels;
@@ -77,6 +94,42 @@ pub(crate) fn batch(
     Ok(Tensor::from_vec(
         values,
         (indices.len(), height, width, channels),
+        &Device::Cpu,
+    )?)
+}
+
+fn frame_batch(
+    frames: &Frames,
+    [height, width, channels]: [usize; 3],
+    indices: &[usize],
+    augmentation: Option<Augmentation>,
+) -> Result<Tensor> {
+    let (steps, units) = (frames.steps(), frames.units());
+    let mut values = vec![0.0; indices.len() * steps * units];
+    values
+        .par_chunks_mut(steps * units)
+        .zip(indices.par_iter())
+        .for_each(|(values, &index)| {
+            let change = augmentation.map_or(Change::default(), |a| a.draw(index));
+            // A cochlea has one row, which stays.
+            let down = if height == 1 { 0 } else { change.down };
+            let place = |at: usize, by: isize, len: usize| {
+                at.checked_add_signed(by).filter(|place| *place < len)
+            };
+            for (step, unit, count) in frames.entries(index) {
+                let (pixel, channel) = (unit / channels, unit % channels);
+                let row = place(pixel / width, down, height);
+                let column = place(pixel % width, change.right, width);
+                let step = place(step, change.later, steps);
+                if let (Some(row), Some(column), Some(step)) = (row, column, step) {
+                    let unit = (row * width + column) * channels + channel;
+                    values[step * units + unit] = f32::from(count);
+                }
+            }
+        });
+    Ok(Tensor::from_vec(
+        values,
+        (indices.len() * steps, height, width, channels),
         &Device::Cpu,
     )?)
 }

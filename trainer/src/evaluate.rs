@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use bitspike_core::kernel::synaptic_operations;
-use bitspike_core::model::{Input, Model};
+use bitspike_core::model::{Input, InputKind, Model};
 use bitspike_core::network::Network;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::data::Samples;
+use crate::data::{Form, Samples};
 use crate::{Error, Result};
 
 /// What an integer network did on some samples.
@@ -74,10 +74,17 @@ pub fn evaluate(model: &Model<'_>, samples: &Samples) -> Result<Evaluation> {
 pub fn check_shape(model: &Model<'_>, samples: &Samples) -> Result<()> {
     let shape = model.input_shape();
     let wanted = [shape.height, shape.width, shape.channels].map(usize::from);
-    if !model.input_kind().is_graded() {
-        return Err(Error::usage(
-            "the model reads spikes, not pictures; give it data of the kind it was trained on",
-        ));
+    let (reads, holds) = match (model.input_kind(), samples.input().form) {
+        (InputKind::Spikes, Form::Still | Form::Counts) => ("spikes", "numbers"),
+        (InputKind::U8, Form::Spikes) => ("numbers", "spikes"),
+        (InputKind::I8 | InputKind::Bipolar, _) => ("signed values", "none"),
+        _ => ("", ""),
+    };
+    if reads != holds {
+        return Err(Error::usage(format!(
+            "the model reads {reads}, the data holds {holds}; give it data of the kind it was \
+             trained on"
+        )));
     }
     if samples.shape() != wanted {
         return Err(Error::usage(format!(
@@ -96,11 +103,17 @@ pub fn check_shape(model: &Model<'_>, samples: &Samples) -> Result<()> {
     Ok(())
 }
 
-/// The input of a sample whose shape has been checked.
-fn input<'i>(model: &Model<'_>, samples: &'i Samples, index: usize) -> Result<Input<'i>> {
-    model
-        .input(samples.pixels(index))
-        .map_err(|error| Error::usage(format!("sample {index}: {error}")))
+/// Gives the inputs of a sample's steps to `read`.
+fn with_inputs<R>(
+    model: &Model<'_>,
+    samples: &Samples,
+    index: usize,
+    read: impl FnOnce(&[Input<'_>]) -> R,
+) -> Result<R> {
+    let sample = samples.sample(index);
+    let inputs = sample.inputs(model);
+    let inputs = inputs.map_err(|error| Error::usage(format!("sample {index}: {error}")))?;
+    Ok(read(&inputs))
 }
 
 fn network_error(error: &dyn std::fmt::Display) -> Error {
@@ -112,8 +125,22 @@ fn decide(model: &Model<'_>, samples: &Samples, indices: &[usize]) -> Result<usi
     let mut memory = vec![0; model.sizes().memory_words()];
     let mut network = Network::new(model, &mut memory).map_err(|error| network_error(&error))?;
     let mut correct = 0;
+    let still = samples.input().form.is_still();
     for &index in indices {
-        let (decision, _) = network.run_until_final(input(model, samples, index)?);
+        let decision = with_inputs(model, samples, index, |inputs| match inputs {
+            // The sums of a still picture are computed once.
+            [input, ..] if still => network.run_until_final(*input).0,
+            inputs => {
+                network.reset();
+                for input in inputs {
+                    network.step(*input);
+                    if network.is_final() {
+                        break;
+                    }
+                }
+                network.decision()
+            }
+        })?;
         correct += usize::from(decision.class == usize::from(samples.label(index)));
     }
     Ok(correct)
@@ -154,27 +181,32 @@ fn activity(model: &Model<'_>, samples: &Samples, indices: &[usize]) -> Result<A
     let mut memory = vec![0; model.sizes().memory_words()];
     let mut network = Network::new(model, &mut memory).map_err(|error| network_error(&error))?;
     let mut activity = Activity::none(model);
+    let still = samples.input().form.is_still();
     for &index in indices {
-        let input = input(model, samples, index)?;
         network.reset();
-        activity.operations += model
-            .layers()
-            .first()
-            .map_or(0, |first| synaptic_operations(first, input));
-        for _ in 0..model.steps() {
-            network.step(input);
-            activity.steps += 1;
-            for (layer, spikes) in activity.spikes.iter_mut().enumerate() {
-                let fired = network.spikes(layer);
-                *spikes += u64::from(fired.count());
-                if let Some(next) = model.layers().get(layer + 1) {
-                    activity.operations += synaptic_operations(next, Input::Spikes(fired.words()));
+        with_inputs(model, samples, index, |inputs| {
+            for (step, input) in inputs.iter().enumerate() {
+                // A still picture's sums are computed once.
+                if let Some(first) = model.layers().first()
+                    && (step == 0 || !still)
+                {
+                    activity.operations += synaptic_operations(first, *input);
+                }
+                network.step(*input);
+                activity.steps += 1;
+                for (layer, spikes) in activity.spikes.iter_mut().enumerate() {
+                    let fired = network.spikes(layer);
+                    *spikes += u64::from(fired.count());
+                    if let Some(next) = model.layers().get(layer + 1) {
+                        let fired = Input::Spikes(fired.words());
+                        activity.operations += synaptic_operations(next, fired);
+                    }
+                }
+                if network.is_final() {
+                    break;
                 }
             }
-            if network.is_final() {
-                break;
-            }
-        }
+        })?;
     }
     Ok(activity)
 }

@@ -8,9 +8,11 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::data::{Samples, Splits};
+use crate::encoding::Encoding;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::fold::fold;
 use crate::plot::{LayerRaster, Overview, overview};
+use crate::sample::Sample;
 use crate::train::ThresholdHistory;
 use crate::trained::TrainedNetwork;
 use crate::{Result, model_file};
@@ -24,8 +26,8 @@ const CALIBRATION_SAMPLES: usize = 512;
 /// What a finished run reached.
 #[derive(Debug, Clone, Serialize)]
 pub struct FinalReport {
-    /// The integer network on the test samples.
-    pub integer: Evaluation,
+    /// The integer network on the test samples, where there are some.
+    pub integer: Option<Evaluation>,
     /// Accuracy of the integer network on the validation samples.
     pub integer_validation_accuracy: f64,
     /// Bytes of the model file.
@@ -48,8 +50,8 @@ pub fn finish(
     splits: &Splits,
     history: &ThresholdHistory,
 ) -> Result<FinalReport> {
-    let calibration: Vec<&[u8]> = (0..splits.train.len().min(CALIBRATION_SAMPLES))
-        .map(|index| splits.train.pixels(index))
+    let calibration: Vec<Sample> = (0..splits.train.len().min(CALIBRATION_SAMPLES))
+        .map(|index| splits.train.sample(index))
         .collect();
     let classes: Vec<String> = (0..splits.train.classes())
         .map(|class| class.to_string())
@@ -64,19 +66,20 @@ pub fn finish(
         version: Metadata::VERSION,
         task: &config.data.name,
         classes: &classes.join("\n"),
-        encoding: "direct",
+        encoding: &Encoding::of(config).to_text()?,
         provenance: &provenance,
     };
     let words = fold(network, &calibration, &metadata)?;
     let model = model_file::view(&words)?;
     model_file::save(&run.join(model_file::NAME), &words)?;
-    let integer = evaluate(&model, &splits.test)?;
+    let test = splits.test.as_ref();
+    let integer = test.map(|test| evaluate(&model, test)).transpose()?;
     let validation = evaluate(&model, &splits.validation)?;
     draw(
         &run.join(PICTURE_FILE),
         &model,
         network,
-        &splits.test,
+        test.map_or::<&Samples, _>(&splits.validation, |test| test),
         history,
     )?;
     Ok(FinalReport {
@@ -88,7 +91,7 @@ pub fn finish(
     })
 }
 
-/// Draws the first test sample through the network, and the thresholds over the training.
+/// Draws the first sample through the network, and the thresholds over the training.
 fn draw(
     path: &Path,
     model: &Model<'_>,
@@ -99,8 +102,8 @@ fn draw(
     let failed = |error: &dyn std::fmt::Display| crate::Error::failed(error.to_string());
     let mut memory = vec![0; model.sizes().memory_words()];
     let mut network = Network::new(model, &mut memory).map_err(|error| failed(&error))?;
-    let pixels = samples.pixels(0);
-    let input = model.input(pixels).map_err(|error| failed(&error))?;
+    let (input_shape, pixels) = samples.picture(0);
+    let sample = samples.sample(0);
     let raster = |(name, units): (&String, usize)| LayerRaster {
         name: name.clone(),
         units,
@@ -109,7 +112,7 @@ fn draw(
     let names = trained.layers.iter().map(|layer| &layer.name);
     let units = model.layers().iter().map(|layer| layer.units());
     let mut layers: Vec<LayerRaster> = names.zip(units).map(raster).collect();
-    for _ in 0..model.steps() {
+    for input in sample.inputs(model)? {
         network.step(input);
         for (index, layer) in layers.iter_mut().enumerate() {
             let spikes = network.spikes(index);
@@ -125,8 +128,8 @@ fn draw(
         .collect();
     overview(
         &Overview {
-            input_shape: samples.shape(),
-            pixels,
+            input_shape,
+            pixels: &pixels,
             label: samples.label(0),
             decision: network.decision().class,
             scores: &scores,

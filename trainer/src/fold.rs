@@ -13,11 +13,10 @@ use bitspike_core::model::{
 };
 use bitspike_core::network::Network;
 
+use crate::data::Form;
+use crate::sample::Sample;
 use crate::trained::{TrainedLayer, TrainedNetwork};
 use crate::{Error, Result};
-
-/// What divides a pixel before the first layer.
-const PIXEL_SCALE: f64 = 255.0;
 
 /// A threshold below so many units would lose its shape in 16 bits: the layer takes 32.
 const SMALLEST_THRESHOLD: i32 = 8;
@@ -34,12 +33,17 @@ const CALIBRATION_FRACTION: i8 = 8;
 /// no type.
 pub fn fold(
     network: &TrainedNetwork,
-    calibration: &[&[u8]],
+    calibration: &[Sample],
     metadata: &Metadata<'_>,
 ) -> Result<Vec<u32>> {
     let mut layers = Vec::new();
     for (index, layer) in network.layers.iter().enumerate() {
-        layers.push(FloatLayer::new(index, layer)?);
+        let scale = if index == 0 {
+            network.input.form.scale()
+        } else {
+            1.0
+        };
+        layers.push(FloatLayer::new(scale, layer)?);
     }
     let wide = layers
         .iter()
@@ -88,15 +92,12 @@ struct Numerics {
 }
 
 impl<'a> FloatLayer<'a> {
-    fn new(index: usize, trained: &'a TrainedLayer) -> Result<Self> {
+    /// `scale` divided the values that the layer reads in training.
+    fn new(scale: f32, trained: &'a TrainedLayer) -> Result<Self> {
         let name = &trained.name;
         let norm = &trained.norm;
         let window = (trained.pool * trained.pool) as f64;
-        let divisor = if index == 0 {
-            window * PIXEL_SCALE
-        } else {
-            window
-        };
+        let divisor = window * f64::from(scale);
         let taps = trained.latent.len() / trained.outputs.max(1);
         let mut layer = Self {
             trained,
@@ -255,10 +256,13 @@ fn assemble(
             .map_err(|_| refused(&"more than 16 layers"))?;
     }
     let (gains, logit_scale) = readout(network, layers, numerics)?;
-    let [height, width, channels] = network.input;
+    let [height, width, channels] = network.input.shape;
     let side = |value: usize| u16::try_from(value).map_err(|error| refused(&error));
     let spec = NetworkSpec {
-        input: InputKind::U8,
+        input: match network.input.form {
+            Form::Still | Form::Counts => InputKind::U8,
+            Form::Spikes => InputKind::Spikes,
+        },
         shape: [side(height)?, side(width)?, side(channels)?],
         steps: network.steps,
         readout: if counted(layers) {
@@ -326,16 +330,16 @@ fn readout(
 }
 
 /// The largest membrane magnitude of each layer over the samples, in synaptic events.
-fn largest_membranes(file: &[u32], samples: &[&[u8]]) -> Result<Vec<f64>> {
+fn largest_membranes(file: &[u32], samples: &[Sample]) -> Result<Vec<f64>> {
     let broken = |error: &dyn std::fmt::Display| Error::failed(format!("calibration: {error}"));
     let model = Model::new(file).map_err(|error| broken(&error))?;
     let mut memory = vec![0; model.sizes().memory_words()];
     let mut network = Network::new(&model, &mut memory).map_err(|error| broken(&error))?;
     let mut largest = vec![0u32; model.layers().len()];
     for sample in samples {
-        let input = model.input(sample).map_err(|error| broken(&error))?;
+        let inputs = sample.inputs(&model).map_err(|error| broken(&error))?;
         network.reset();
-        for _ in 0..model.steps() {
+        for input in inputs {
             network.step(input);
             for (layer, largest) in largest.iter_mut().enumerate() {
                 let units = 0..network.units(layer);
@@ -354,6 +358,7 @@ fn largest_membranes(file: &[u32], samples: &[&[u8]]) -> Result<Vec<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample::Frame;
     use crate::trained::BatchNorm;
     use rand::{Rng, RngExt};
     use rand_chacha::ChaCha8Rng;
@@ -403,7 +408,7 @@ mod tests {
     fn network(random: &mut impl Rng) -> TrainedNetwork {
         let layers = vec![layer(random, 6, 9, Some(3)), layer(random, 4, 150, None)];
         TrainedNetwork {
-            input: [12, 12, 1],
+            input: [12, 12, 1].into(),
             steps: 6,
             layers,
         }
@@ -458,7 +463,8 @@ mod tests {
         let network = network(&mut random);
         let mut picture = || (0..144).map(|_| random.random()).collect::<Vec<u8>>();
         let pictures: Vec<Vec<u8>> = (0..200).map(|_| picture()).collect();
-        let calibration: Vec<&[u8]> = pictures.iter().map(Vec::as_slice).take(50).collect();
+        let still = |pixels: &Vec<u8>| Sample::Still(Frame::Bytes(pixels.clone()));
+        let calibration: Vec<Sample> = pictures.iter().take(50).map(still).collect();
         let file = fold(&network, &calibration, &METADATA).unwrap();
         let model = Model::new(&file).unwrap();
         let mut memory = vec![0; model.sizes().memory_words()];
@@ -503,7 +509,7 @@ mod tests {
             reset: true,
         };
         // g = 1/2 and -4, d = 4: theta' = 8 and 1, c' = 4 (-1/4 + 1) and -4 (1/2 - 1/4).
-        let layer = FloatLayer::new(1, &trained).unwrap();
+        let layer = FloatLayer::new(1.0, &trained).unwrap();
         assert_eq!(layer.thresholds, [8.0, 1.0]);
         assert_eq!(layer.biases, [3.0, -1.0]);
         assert_eq!(layer.gains, [0.125, 1.0]);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use bitspike_core::model::{Model, ModelError};
 
+use crate::encoding::Encoding;
 use crate::files::write_atomically;
 use crate::{Error, Result};
 
@@ -58,6 +59,16 @@ pub fn task<'a>(model: &Model<'a>) -> Result<&'a str> {
     metadata
         .map(|metadata| metadata.task)
         .map_err(|error| Error::usage(error.to_string()))
+}
+
+/// How samples become the model's input, as the model says.
+///
+/// # Errors
+/// [`Error::Usage`] where its metadata cannot be read.
+pub fn encoding(model: &Model<'_>) -> Result<Encoding> {
+    let metadata = model.metadata();
+    let metadata = metadata.map_err(|error| Error::usage(error.to_string()))?;
+    Encoding::from_text(metadata.encoding)
 }
 
 /// Writes the words of a model to a file, which is there whole or not at all.

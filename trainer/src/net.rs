@@ -5,6 +5,7 @@ use rand::RngExt;
 
 use crate::anneal::Annealing;
 use crate::config::{self, Config, InitialWeights, Norm};
+use crate::data::InputSpec;
 use crate::loss::Loss;
 use crate::ops::dropout::Dropout;
 use crate::ops::lif::Lif;
@@ -24,7 +25,7 @@ const EPSILON: f32 = 1e-5;
 /// A network with its parameters, running statistics and thresholds.
 #[derive(Debug)]
 pub struct Network {
-    input: [usize; 3],
+    input: InputSpec,
     steps: usize,
     beta: f32,
     surrogate: Surrogate,
@@ -96,13 +97,13 @@ pub enum Mode {
 }
 
 impl Network {
-    /// A network of the configuration's topology for samples of the given height, width and
-    /// channels; `updates` is the number of
-    /// moves of the thresholds in the whole training.
+    /// A network of the configuration's topology for samples of the given shape and form; `updates`
+    /// is the number of moves of the thresholds in the whole training.
     ///
     /// # Errors
     /// If the shapes do not chain.
-    pub fn new(config: &Config, input: [usize; 3], updates: u64) -> Result<Self> {
+    pub fn new(config: &Config, input: impl Into<InputSpec>, updates: u64) -> Result<Self> {
+        let input = input.into();
         let (network, threshold) = (&config.network, &config.threshold);
         let spiking = network.spiking_layers();
         let start = (threshold.start * updates as f64).round() as u64;
@@ -122,7 +123,7 @@ impl Network {
             start,
             total: updates,
         });
-        let mut shape = input;
+        let mut shape = input.shape;
         let mut layers = Vec::new();
         for (index, spec) in config.network.layers.iter().enumerate() {
             let annealing = annealings.next();
@@ -146,8 +147,8 @@ impl Network {
         })
     }
 
-    /// Height, width and channels of a sample.
-    pub fn input(&self) -> [usize; 3] {
+    /// Shape and form of a sample.
+    pub fn input(&self) -> InputSpec {
         self.input
     }
 
@@ -166,16 +167,22 @@ impl Network {
         self.layers.iter().map(|layer| layer.name.clone()).collect()
     }
 
-    /// Scores and spikes of a batch `[batch, height, width, channels]` of values from 0 to 1.
+    /// Scores and spikes of a batch: `[batch, height, width, channels]` of values from 0 to 1 for
+    /// still pictures, `[batch * steps, height, width, channels]` of spikes or counts for recordings.
     ///
-    /// The input is the same at every step, and so is the current of the first layer: it is
+    /// A still picture is the same at every step, and so is the current of the first layer: it is
     /// computed once. Every layer runs over all steps at once.
     ///
     /// # Errors
     /// If the batch does not have the network's input shape.
     pub fn forward(&self, batch: &Tensor, mode: Mode) -> Result<Forward> {
         let (mut spikes, mut statistics, mut traces) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut signal, samples) = (batch.clone(), batch.dim(0)?);
+        let rows_of_sample = if self.input.form.is_still() {
+            1
+        } else {
+            self.steps
+        };
+        let (mut signal, samples) = (batch.clone(), batch.dim(0)? / rows_of_sample);
         for (index, layer) in self.layers.iter().enumerate() {
             let taps = layer.binarise.taps(&layer.latent.value)?;
             let mut sums = layer.synapse.sums(&signal, &taps)?;

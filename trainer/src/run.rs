@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::config::Config;
-use crate::data::{Samples, Splits};
+use crate::data::{InputSpec, Samples, Splits};
 use crate::files::write_atomically;
 use crate::net::Network;
 use crate::ops::with_values;
@@ -321,8 +321,8 @@ pub fn read_metrics(run: &Path) -> Result<Vec<EpochMetrics>> {
 ///
 /// # Errors
 /// If the run holds no finished training, or what it holds cannot be read.
-pub fn load_network(run: &Path, config: &Config, shape: [usize; 3]) -> Result<Network> {
-    let mut network = Network::new(config, shape, 1)?;
+pub fn load_network(run: &Path, config: &Config, input: InputSpec) -> Result<Network> {
+    let mut network = Network::new(config, input, 1)?;
     let folder = run.join("checkpoints");
     let best = folder.join(BEST);
     let path = if config.train.patience.is_some() && best.exists() {
@@ -480,8 +480,7 @@ pub(crate) fn data_digest(splits: &Splits) -> String {
     let parts: [&Samples; 2] = [&splits.train, &splits.validation];
     for samples in parts {
         for index in 0..samples.len() {
-            hash.update(samples.pixels(index));
-            hash.update([samples.label(index)]);
+            samples.digest(index, |bytes| hash.update(bytes));
         }
     }
     hexadecimal(hash.finalize().as_slice())

@@ -136,7 +136,7 @@ impl<'a> Trainer<'a> {
             Every::Update => total,
             Every::Epoch => u64::from(config.train.epochs),
         };
-        let network = Network::new(config, splits.train.shape(), moves)?;
+        let network = Network::new(config, splits.train.input(), moves)?;
         if network.classes() != splits.train.classes() {
             return Err(Error::usage(format!(
                 "the last layer has {} outputs, but the data {} classes; set its `outputs` in \
@@ -293,6 +293,7 @@ impl<'a> Trainer<'a> {
             seed: settings.seed,
             epoch,
             shift: data.shift,
+            shift_steps: data.shift_steps,
             rotation: data.rotation,
             scale: data.scale,
         };

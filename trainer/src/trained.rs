@@ -1,10 +1,13 @@
 //! A trained network in plain `f32`: what training hands to the fold.
 
+use crate::data::InputSpec;
+
 /// The input scale, layers and read-out of a trained network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainedNetwork {
-    /// Height, width and channels of the `u8` input; the network was trained on `pixel / 255`.
-    pub input: [usize; 3],
+    /// Shape and form of the input; the network was trained on its values divided by
+    /// [`Form::scale`](crate::data::Form::scale).
+    pub input: InputSpec,
     /// Time steps of a decision.
     pub steps: u32,
     /// The layers, first to last; the last one is read out: by its spikes where it is reset,

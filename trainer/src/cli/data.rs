@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args as ClapArgs, Subcommand};
 use serde_json::json;
 
+use crate::config::Config;
 use crate::data::fetch::{self, Fetched};
-use crate::data::{self, DATASETS, Dataset};
+use crate::data::format::{FORMATS, Source};
+use crate::data::{self, Census, DATASETS, DataRequest, Dataset, Storage};
 use crate::{Error, Result};
 
 /// Arguments of `bitspike data`.
@@ -30,7 +32,7 @@ pub enum Command {
     },
     /// Read a data set, count its samples and compare its files with the published ones
     Check {
-        /// Name of the data set
+        /// Name of the data set, or a configuration (TOML) that describes one
         name: String,
         /// Folder with its files; without it the bundled samples are checked
         #[arg(long, value_name = "DIR")]
@@ -60,11 +62,48 @@ pub enum Command {
 pub fn run(args: Args) -> Result<()> {
     match args.command {
         Command::List { json } => list(json),
-        Command::Check { name, data, json } => check(&name, data.as_deref(), json),
+        Command::Check { name, data, json } => {
+            let named = Named::of(&name)?;
+            check(&named, data.as_deref(), json)
+        }
         Command::Fetch { name, dir, url } => {
             let dataset = Dataset::by_name(&name)?;
             let dir = dir.unwrap_or_else(|| Path::new("data").join(dataset.name));
             download(dataset, &dir, url.as_deref())
+        }
+    }
+}
+
+/// A data set by its name, or by a configuration that describes it.
+struct Named {
+    name: String,
+    source: Option<Source>,
+}
+
+impl Named {
+    fn of(name: &str) -> Result<Self> {
+        let known = DATASETS.iter().any(|dataset| dataset.name == name);
+        if !known
+            && Path::new(name)
+                .extension()
+                .is_some_and(|ending| ending == "toml")
+        {
+            let data = Config::load(name, &[])?.data;
+            return Ok(Self {
+                name: data.name,
+                source: data.source,
+            });
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            source: None,
+        })
+    }
+
+    fn request<'a>(&'a self, dir: Option<&'a Path>) -> DataRequest<'a> {
+        DataRequest {
+            source: self.source.as_ref(),
+            ..DataRequest::test(&self.name, dir)
         }
     }
 }
@@ -82,61 +121,89 @@ fn print(text: &str) -> Result<()> {
 fn list(as_json: bool) -> Result<()> {
     if as_json {
         let datasets: Vec<_> = DATASETS.iter().map(describe).collect();
-        return print(&json!({ "schema": 1, "datasets": datasets }).to_string());
+        let formats: Vec<_> = FORMATS
+            .iter()
+            .map(|format| json!({ "name": format.name(), "about": format.about() }))
+            .collect();
+        let document = json!({ "schema": 1, "datasets": datasets, "formats": formats });
+        return print(&document.to_string());
     }
     for dataset in DATASETS {
         print(&format!("{}: {}", dataset.name, dataset.about))?;
-        print("  bundled: the first 10,000 training and 1,000 test pictures, used without --data")?;
-        print(
-            "  all of it: files as published, each with or without .gz, in a folder for --data;",
-        )?;
-        print(&format!(
-            "  `bitspike data fetch {}` downloads them",
-            dataset.name
-        ))?;
-        for file in dataset.files() {
-            print(&format!(
-                "    {} ({} bytes, SHA-256 {})",
-                file.name, file.bytes, file.sha256
-            ))?;
+        match dataset.storage {
+            Storage::Idx { bundled, .. } => {
+                if bundled {
+                    print(
+                        "  bundled: the first 10,000 training and 1,000 test pictures, used \
+                         without --data",
+                    )?;
+                }
+                print(
+                    "  all of it: files as published, each with or without .gz, in a folder for \
+                     --data;",
+                )?;
+                print(&format!(
+                    "  `bitspike data fetch {}` downloads them",
+                    dataset.name
+                ))?;
+                for file in dataset.files() {
+                    print(&format!(
+                        "    {} ({} bytes, SHA-256 {})",
+                        file.name, file.bytes, file.sha256
+                    ))?;
+                }
+            }
+            Storage::Files { needs, .. } => print(&format!("  in a folder for --data: {needs}"))?,
         }
+    }
+    print("formats, for a data set that a configuration describes (docs/datasets.md):")?;
+    for format in FORMATS {
+        print(&format!("  {}: {}", format.name(), format.about()))?;
     }
     Ok(())
 }
 
 fn describe(dataset: &Dataset) -> serde_json::Value {
+    let mut description = json!({
+        "name": dataset.name,
+        "about": dataset.about,
+        "classes": dataset.classes,
+        "mirrors": dataset.mirrors,
+    });
     let files: Vec<_> = dataset
         .files()
         .map(|file| json!({ "name": file.name, "bytes": file.bytes, "sha256": file.sha256 }))
         .collect();
-    json!({
-        "name": dataset.name,
-        "about": dataset.about,
-        "shape": dataset.shape,
-        "classes": dataset.classes,
-        "files": files,
-        "mirrors": dataset.mirrors,
-    })
+    description["files"] = json!(files);
+    match dataset.storage {
+        Storage::Idx { shape, .. } => description["shape"] = json!(shape),
+        Storage::Files { source, .. } => description["source"] = json!(source()),
+    }
+    description
 }
 
-fn check(name: &str, dir: Option<&Path>, as_json: bool) -> Result<()> {
-    let checked = data::check(name, dir)?;
-    let parts = [("training", &checked.train), ("test", &checked.test)];
+fn check(named: &Named, dir: Option<&Path>, as_json: bool) -> Result<()> {
+    let name = &named.name;
+    let checked = data::check(&named.request(dir))?;
+    let parts = [
+        ("training", Some(&checked.train)),
+        ("test", checked.test.as_ref()),
+    ];
     if as_json {
         let mut report = json!({ "schema": 1, "name": name, "differences": checked.differences });
-        for (part, samples) in parts {
-            report[part] = json!({ "samples": samples.len(), "classes": samples.histogram() });
+        for (part, census) in parts {
+            report[part] = json!(census);
+            if let Some(census) = census {
+                report[part]["samples"] = json!(census.samples());
+            }
         }
         print(&report.to_string())?;
     } else {
-        for (part, samples) in parts {
-            let counts: Vec<_> = samples.histogram().iter().map(usize::to_string).collect();
-            let [height, width, channels] = samples.shape();
-            print(&format!(
-                "{part}: {} samples of {height}x{width}x{channels}, by class {}",
-                samples.len(),
-                counts.join(" ")
-            ))?;
+        for (part, census) in parts {
+            print(&match census {
+                Some(census) => format!("{part}: {}", in_words(census)),
+                None => format!("{part}: its files are not there"),
+            })?;
         }
     }
     if !checked.differences.is_empty() {
@@ -145,14 +212,41 @@ fn check(name: &str, dir: Option<&Path>, as_json: bool) -> Result<()> {
             checked.differences.join("\n  ")
         )));
     }
+    let published = named.source.is_none() && Dataset::by_name(name)?.files().next().is_some();
     match dir {
         _ if as_json => Ok(()),
-        Some(_) => print("all four files have the published content"),
+        Some(_) if published && checked.test.is_some() => {
+            print("all four files have the published content")
+        }
+        Some(_) if published => print("the files that are there have the published content"),
+        Some(_) => print("every sample is whole"),
         None => print("the bundled samples are whole"),
     }
 }
 
+fn in_words(census: &Census) -> String {
+    let counts: Vec<_> = census.classes.iter().map(usize::to_string).collect();
+    let what = match census.picture {
+        Some([height, width, channels]) => format!("samples of {height}x{width}x{channels}"),
+        None => format!(
+            "recordings of {} to {} events (mean {:.0}), the longest {:.3} s",
+            census.fewest,
+            census.most,
+            census.events as f64 / census.samples() as f64,
+            f64::from(census.longest) / 1e6
+        ),
+    };
+    format!("{} {what}, by class {}", census.samples(), counts.join(" "))
+}
+
 fn download(dataset: &Dataset, dir: &Path, url: Option<&str>) -> Result<()> {
+    if let Storage::Files { needs, .. } = dataset.storage {
+        return Err(Error::usage(format!(
+            "`{}` is not downloaded by this program; get it from its authors and give the folder \
+             with {needs} by --data DIR",
+            dataset.name
+        )));
+    }
     let mirrors = match &url {
         Some(url) => std::slice::from_ref(url),
         None => dataset.mirrors,

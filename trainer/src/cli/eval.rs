@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bitspike_core::model::Model;
 use serde_json::json;
 
 use crate::assess::assess;
@@ -63,7 +64,7 @@ pub fn run(args: Args) -> Result<()> {
     let path = model_path(&args.model)?;
     let words = model_file::read(&path)?;
     let model = model_file::view(&words)?;
-    let mut samples = args.source.load(&args.model, model_file::task(&model)?)?;
+    let mut samples = args.source.load(&args.model, Some(&model))?;
     if let Some(limit) = args.limit {
         samples.truncate(limit as usize);
     }
@@ -88,11 +89,11 @@ fn float_run(run: &Path) -> Result<Option<Config>> {
 
 /// Evaluates the network of a run with float weights.
 fn of_float_network(args: &Args, config: &Config) -> Result<()> {
-    let mut samples = args.source.load(&args.model, &config.data.name)?;
+    let mut samples = args.source.load(&args.model, None)?;
     if let Some(limit) = args.limit {
         samples.truncate(limit as usize);
     }
-    let network = load_network(&args.model, config, samples.shape())?;
+    let network = load_network(&args.model, config, samples.input())?;
     let assessed = assess(&network, &samples)?;
     if args.json {
         let document = json!({
@@ -143,13 +144,13 @@ pub(super) fn model_path(model: &Path) -> Result<PathBuf> {
 }
 
 impl Source {
-    /// `task` is the data set that the model names.
-    fn load(&self, model: &Path, task: &str) -> Result<Samples> {
+    /// The samples, as the run's configuration says, or else the model.
+    fn load(&self, path: &Path, model: Option<&Model<'_>>) -> Result<Samples> {
         if let (Some(images), Some(labels)) = (&self.images, &self.labels) {
             return data::read_pair(images, labels);
         }
         // A run knows its data set and how its validation set was cut.
-        let known = model.join("config.toml");
+        let known = path.join("config.toml");
         let config = if known.exists() {
             Some(Config::load(&known.to_string_lossy(), &[])?)
         } else if self.split != Split::Test {
@@ -160,17 +161,24 @@ impl Source {
         } else {
             None
         };
-        let request = match &config {
-            Some(config) => DataRequest {
-                name: &config.data.name,
-                dir: self.data.as_deref(),
-                validation: config.data.validation,
-                limit: config.data.limit,
-                seed: config.train.seed,
-            },
-            None => DataRequest::test(task, self.data.as_deref()),
+        let dir = self.data.as_deref();
+        if let (None, Some(model)) = (&config, model) {
+            let encoding = model_file::encoding(model)?;
+            let request = DataRequest {
+                source: encoding.source.as_ref(),
+                frames: encoding.frames.as_ref(),
+                steps: model.steps(),
+                ..DataRequest::test(model_file::task(model)?, dir)
+            };
+            return data::load_split(&request, self.split);
+        }
+        let Some(config) = config else {
+            return Err(Error::usage(format!(
+                "{} holds no config.toml",
+                path.display()
+            )));
         };
-        data::load_split(&request, self.split)
+        data::load_split(&config.data_request(dir), self.split)
     }
 }
 

@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::assess::assess;
 use crate::config::{Condition, Config};
 use crate::curves::{self, Curve};
-use crate::data::{self, DataRequest};
+use crate::data;
 use crate::files::write_atomically;
 use crate::finish::{PICTURE_FILE, finish};
 use crate::ops::sign::Weights;
@@ -122,13 +122,7 @@ struct Plan {
 impl Plan {
     /// Trains one run to its end, folds it and says what it reached.
     fn train(&self, config: &Config, out: &Path) -> Result<Reached> {
-        let splits = data::load(&DataRequest {
-            name: &config.data.name,
-            dir: self.data.as_deref(),
-            validation: config.data.validation,
-            limit: config.data.limit,
-            seed: config.train.seed,
-        })?;
+        let splits = data::load(&config.data_request(self.data.as_deref()))?;
         let mut trainer = Trainer::new(config, &splits)?;
         let run = RunDir::open(out, config, self.resume)?;
         if self.resume {
@@ -139,7 +133,7 @@ impl Plan {
             out.display(),
             splits.train.len(),
             splits.validation.len(),
-            splits.test.len(),
+            splits.test.as_ref().map_or(0, |test| test.len()),
             trainer.total(),
             config.train.epochs
         );
@@ -161,7 +155,16 @@ impl Plan {
             metrics: &metrics,
         };
         curves::draw(&[curve], &out.join(curves::NAME))?;
-        let float_test = assess(network, &splits.test)?.accuracy();
+        let float_test = match &splits.test {
+            Some(test) => Some(assess(network, test)?.accuracy()),
+            None => {
+                println!(
+                    "the test files of {} are not there: validation is all there is",
+                    config.data.name
+                );
+                None
+            }
+        };
         let float_validation = assess(network, &splits.validation)?.accuracy();
         let mut reached = Reached {
             seed: config.train.seed,
@@ -173,9 +176,14 @@ impl Plan {
             float_validation,
         };
         if config.network.weights == Weights::Float {
+            if let Some(float_test) = float_test {
+                println!(
+                    "test accuracy of the float network: {:.2} %",
+                    100.0 * float_test
+                );
+            }
             println!(
-                "test accuracy of the float network: {:.2} %; validation: {:.2} %",
-                100.0 * float_test,
+                "validation accuracy of the float network: {:.2} %",
                 100.0 * float_validation
             );
             println!(
@@ -185,13 +193,15 @@ impl Plan {
         } else {
             let history = &trainer.progress().history;
             let report = finish(out, config, &network.trained()?, &splits, history)?;
-            println!(
-                "test accuracy of the integer network: {:.2} % ({} of {}); float: {:.2} %",
-                100.0 * report.integer.accuracy,
-                report.integer.correct,
-                report.integer.samples,
-                100.0 * float_test
-            );
+            if let (Some(integer), Some(float_test)) = (&report.integer, float_test) {
+                println!(
+                    "test accuracy of the integer network: {:.2} % ({} of {}); float: {:.2} %",
+                    100.0 * integer.accuracy,
+                    integer.correct,
+                    integer.samples,
+                    100.0 * float_test
+                );
+            }
             println!(
                 "validation accuracy: {:.2} % integer, {:.2} % float",
                 100.0 * report.integer_validation_accuracy,
@@ -205,7 +215,7 @@ impl Plan {
                 report.memory_bytes
             );
             println!("{}", out.join(PICTURE_FILE).display());
-            reached.test = Some(report.integer.accuracy);
+            reached.test = report.integer.map(|integer| integer.accuracy);
             reached.validation = Some(report.integer_validation_accuracy);
         }
         println!("{}", out.join(curves::NAME).display());
@@ -224,7 +234,7 @@ impl Plan {
             let values: Option<Vec<f64>> = reached.iter().map(of).collect();
             values.map(|values| Spread::of(values.into_iter()))
         };
-        let (test, float_test) = (spread(|t| t.test), spread(|t| Some(t.float_test)));
+        let (test, float_test) = (spread(|t| t.test), spread(|t| t.float_test));
         let summary = json!({
             "schema": 1,
             "trials": reached,
@@ -237,14 +247,21 @@ impl Plan {
             &out.join("summary.json"),
             format!("{summary:#}\n").as_bytes(),
         )?;
-        let network = if test.is_some() { "integer" } else { "float" };
-        if let Some(test) = test.or(float_test) {
+        let validation = spread(|trial| trial.validation);
+        let known = [
+            ("test accuracy of the integer network", test),
+            ("test accuracy of the float network", float_test),
+            ("validation accuracy of the integer network", validation),
+        ];
+        let first = known
+            .into_iter()
+            .find_map(|(name, spread)| Some((name, spread?)));
+        if let Some((name, spread)) = first {
             println!(
-                "test accuracy of the {network} network over {trials} trials: mean {:.2} %, \
-                 deviation {:.2}, best {:.2} %",
-                100.0 * test.mean,
-                100.0 * test.deviation,
-                100.0 * test.best
+                "{name} over {trials} trials: mean {:.2} %, deviation {:.2}, best {:.2} %",
+                100.0 * spread.mean,
+                100.0 * spread.deviation,
+                100.0 * spread.best
             );
         }
         Ok(())
@@ -259,7 +276,7 @@ struct Reached {
     epochs: usize,
     best_epoch: Option<u64>,
     test: Option<f64>,
-    float_test: f64,
+    float_test: Option<f64>,
     validation: Option<f64>,
     float_validation: f64,
 }

@@ -11,7 +11,8 @@ use serde_json::json;
 use super::eval::model_path;
 use crate::data::{self, DataRequest, Split};
 use crate::evaluate::check_shape;
-use crate::verify::{Image, Report, Sample, seeded_samples, verify_host, verify_on};
+use crate::sample::Sample;
+use crate::verify::{Image, Report, seeded_samples, verify_host, verify_on};
 use crate::{Error, Result, model_file};
 
 const EXAMPLES: &str = "Examples:
@@ -112,7 +113,13 @@ fn samples(args: &Args, model: &Model<'_>) -> Result<Vec<Sample>> {
     let Some(dir) = &args.data else {
         return Ok(seeded_samples(model, count, SEED));
     };
-    let request = DataRequest::test(model_file::task(model)?, Some(dir));
+    let encoding = model_file::encoding(model)?;
+    let request = DataRequest {
+        source: encoding.source.as_ref(),
+        frames: encoding.frames.as_ref(),
+        steps: model.steps(),
+        ..DataRequest::test(model_file::task(model)?, Some(dir))
+    };
     let test = data::load_split(&request, Split::Test)?;
     check_shape(model, &test)?;
     if test.len() < count {
@@ -122,9 +129,7 @@ fn samples(args: &Args, model: &Model<'_>) -> Result<Vec<Sample>> {
             test.len()
         )));
     }
-    Ok((0..count)
-        .map(|index| Sample::Bytes(test.pixels(index).to_vec()))
-        .collect())
+    Ok((0..count).map(|index| test.sample(index)).collect())
 }
 
 fn progress_bar(len: u64) -> ProgressBar {

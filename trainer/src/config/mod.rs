@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use self::keys::{check_keys, flatten, set};
+use crate::data::DataRequest;
 use crate::loss::Loss;
 use crate::{Error, Result};
 
@@ -22,6 +23,10 @@ const SHIPPED: &[(&str, &str)] = &[
     (
         "fashion-mnist",
         include_str!("../../configs/fashion-mnist.toml"),
+    ),
+    (
+        "spoken-digits",
+        include_str!("../../configs/spoken-digits.toml"),
     ),
     ("deep", include_str!("../../configs/deep.toml")),
     (
@@ -101,6 +106,20 @@ impl Config {
         })?;
         config.check()?;
         Ok(config)
+    }
+
+    /// The request for its data, with the files in a folder.
+    pub fn data_request<'a>(&'a self, dir: Option<&'a Path>) -> DataRequest<'a> {
+        DataRequest {
+            name: &self.data.name,
+            source: self.data.source.as_ref(),
+            dir,
+            frames: self.data.frames.as_ref(),
+            steps: self.network.steps,
+            validation: self.data.validation,
+            limit: self.data.limit,
+            seed: self.train.seed,
+        }
     }
 
     /// A name for runs: that of a shipped configuration, or the file's without its ending.

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::anneal::Schedule;
+use crate::data::Framing;
+use crate::data::format::Source;
 use crate::loss::Loss;
 use crate::ops::sign::Weights;
 use crate::ops::surrogate::{Shape, Unit};
@@ -25,9 +27,18 @@ pub struct Data {
     /// Training pictures grow or shrink by up to this part of their size.
     #[serde(default)]
     pub scale: f32,
+    /// Training recordings are moved by up to this many time steps, earlier or later.
+    #[serde(default)]
+    pub shift_steps: usize,
     /// Use only so many training samples.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// How events become frames; for data sets of recordings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frames: Option<Framing>,
+    /// Where the samples are and how they are stored, for a data set that is not known by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
 }
 
 /// The `network` table.

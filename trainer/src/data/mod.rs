@@ -6,200 +6,41 @@
 
 mod bundled;
 mod catalog;
+mod collect;
 pub mod fetch;
+mod files;
+pub mod format;
+mod frames;
 pub mod idx;
+mod samples;
 
 use std::fmt::Write as _;
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use rand::Rng;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
-
+use self::collect::collect;
+use self::files::Files;
+use self::format::Source;
 use self::idx::Idx;
 use crate::{Error, Result};
 
-pub use catalog::{DATASETS, Dataset, PublishedFile};
-
-/// Labelled samples of one shape.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Samples {
-    shape: [usize; 3],
-    classes: usize,
-    pixels: Vec<u8>,
-    labels: Vec<u8>,
-}
-
-impl Samples {
-    /// Samples of `shape` (height, width, channels), one label below `classes` for each; the pixels
-    /// of a sample lie in the order row, column, channel.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] where there is no sample, a side of the shape is 0, a label is out of
-    /// range, or the number of pixels is not that of the shape times the number of labels.
-    pub fn new(
-        shape: [usize; 3],
-        classes: usize,
-        pixels: Vec<u8>,
-        labels: Vec<u8>,
-    ) -> Result<Self> {
-        if labels.is_empty() || shape.contains(&0) {
-            return Err(Error::usage(format!(
-                "nothing in it: {} samples of shape {shape:?}",
-                labels.len()
-            )));
-        }
-        if let Some(label) = labels.iter().find(|&&label| usize::from(label) >= classes) {
-            return Err(Error::usage(format!(
-                "label {label} is out of range: {classes} classes"
-            )));
-        }
-        let wanted = shape
-            .iter()
-            .try_fold(labels.len(), |product, &side| product.checked_mul(side));
-        if wanted != Some(pixels.len()) {
-            return Err(Error::usage(format!(
-                "{} pixels do not make {} samples of shape {shape:?}",
-                pixels.len(),
-                labels.len()
-            )));
-        }
-        Ok(Self {
-            shape,
-            classes,
-            pixels,
-            labels,
-        })
-    }
-
-    /// Number of samples, at least 1.
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Whether there is no sample; never so for samples made by [`Samples::new`].
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// Height, width and channels of a sample.
-    pub fn shape(&self) -> [usize; 3] {
-        self.shape
-    }
-
-    /// Number of classes.
-    pub fn classes(&self) -> usize {
-        self.classes
-    }
-
-    /// The pixels of a sample in the order row, column, channel.
-    ///
-    /// # Panics
-    /// Where `index` is not below [`Samples::len`].
-    pub fn pixels(&self, index: usize) -> &[u8] {
-        let size = self.shape.iter().product::<usize>();
-        &self.pixels[index * size..][..size]
-    }
-
-    /// The label of a sample.
-    ///
-    /// # Panics
-    /// Where `index` is not below [`Samples::len`].
-    pub fn label(&self, index: usize) -> u8 {
-        self.labels[index]
-    }
-
-    /// Keeps the first `count` samples, all where there are fewer, and at least one.
-    pub fn truncate(&mut self, count: usize) {
-        let count = count.clamp(1, self.len());
-        self.labels.truncate(count);
-        self.pixels
-            .truncate(count * self.shape.iter().product::<usize>());
-    }
-
-    /// How many samples each class has.
-    pub fn histogram(&self) -> Vec<usize> {
-        let mut counts = vec![0; self.classes];
-        self.labels
-            .iter()
-            .for_each(|&label| counts[usize::from(label)] += 1);
-        counts
-    }
-
-    fn select(&self, indices: &[usize]) -> Self {
-        Self {
-            shape: self.shape,
-            classes: self.classes,
-            pixels: indices
-                .iter()
-                .flat_map(|&index| self.pixels(index))
-                .copied()
-                .collect(),
-            labels: indices.iter().map(|&index| self.label(index)).collect(),
-        }
-    }
-}
-
-macro_rules! sample_set {
-    ($(#[doc = $doc:literal] $name:ident;)*) => {$(
-        #[doc = $doc]
-        #[derive(Debug, Clone, PartialEq, Eq)]
-        pub struct $name(Samples);
-
-        impl Deref for $name {
-            type Target = Samples;
-
-            fn deref(&self) -> &Samples {
-                &self.0
-            }
-        }
-    )*};
-}
-
-sample_set! {
-    /// The samples that weights, norms and thresholds are trained on.
-    TrainSet;
-    /// The samples, cut from the training data, that choices are made by (early stopping, settings).
-    ValidationSet;
-    /// The samples that only the final accuracy is measured on.
-    TestSet;
-}
-
-/// The three parts of a data set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Splits {
-    /// What the network is trained on.
-    pub train: TrainSet,
-    /// What choices are made by.
-    pub validation: ValidationSet,
-    /// What the final accuracy is measured on.
-    pub test: TestSet,
-}
-
-impl Splits {
-    /// Cuts the validation set, a share `validation` of it (at least one sample, and at most all but
-    /// one), from the training samples, drawn by `seed`.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] where the share is not between 0 and 1, or there are fewer than two samples.
-    pub fn cut(training: &Samples, test: Samples, validation: f64, seed: u64) -> Result<Self> {
-        let (train, validation) = cut_validation(training, validation, seed)?;
-        Ok(Self {
-            train,
-            validation,
-            test: TestSet(test),
-        })
-    }
-}
+pub use catalog::{DATASETS, Dataset, PublishedFile, Storage};
+pub use collect::Census;
+pub use frames::{Event, Frames, Framing, Polarity, Sensor, Value};
+pub use samples::{Form, InputSpec, Samples, Splits, TestSet, TrainSet, ValidationSet};
 
 /// What to load.
 #[derive(Debug, Clone, Copy)]
 pub struct DataRequest<'a> {
     /// The name of the data set, as in [`DATASETS`].
     pub name: &'a str,
+    /// Where its samples are and how they are stored, for a data set that is not in [`DATASETS`].
+    pub source: Option<&'a Source>,
     /// The folder with its files; `None` takes the bundled samples.
     pub dir: Option<&'a Path>,
+    /// How events become frames.
+    pub frames: Option<&'a Framing>,
+    /// Time steps of the network, the frames of a recording.
+    pub steps: u32,
     /// Share of the training data that becomes the validation set, between 0 and 1.
     pub validation: f64,
     /// Use only that many training samples, the first ones, validation included.
@@ -213,7 +54,10 @@ impl<'a> DataRequest<'a> {
     pub fn test(name: &'a str, dir: Option<&'a Path>) -> Self {
         Self {
             name,
+            source: None,
             dir,
+            frames: None,
+            steps: 1,
             validation: 0.5,
             limit: None,
             seed: 0,
@@ -234,20 +78,24 @@ pub enum Split {
 
 /// What a data set has files for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+pub enum Part {
+    /// The samples that training and validation take theirs from.
     Train,
+    /// The samples that only the final accuracy is measured on.
     Test,
 }
 
-/// Loads a data set and cuts its validation set.
+/// Loads a data set and cuts its validation set. Where the test files are not there, the splits
+/// have no test set.
 ///
 /// # Errors
 /// [`Error::Usage`] where the name is unknown, a file is missing, wrong or does not fit its
 /// counterpart, or the request asks for an impossible split; the message names which.
 pub fn load(request: &DataRequest<'_>) -> Result<Splits> {
-    let dataset = Dataset::by_name(request.name)?;
-    let training = limited(load_part(dataset, request.dir, Part::Train)?, request.limit)?;
-    let test = load_part(dataset, request.dir, Part::Test)?;
+    let stored = Stored::of(request)?;
+    let training = stored.need(Part::Train, request)?;
+    let test = stored.part(Part::Test, request)?;
+    let training = limited(training, request.limit)?;
     Splits::cut(&training, test, request.validation, request.seed)
 }
 
@@ -255,18 +103,18 @@ pub fn load(request: &DataRequest<'_>) -> Result<Splits> {
 /// training files, and `validation`, `limit` and `seed` play no role for it.
 ///
 /// # Errors
-/// As [`load`].
+/// As [`load`]; and where the test set is asked for and not there.
 pub fn load_split(request: &DataRequest<'_>, split: Split) -> Result<Samples> {
-    let dataset = Dataset::by_name(request.name)?;
+    let stored = Stored::of(request)?;
     if split == Split::Test {
-        return load_part(dataset, request.dir, Part::Test);
+        return stored.need(Part::Test, request);
     }
-    let training = limited(load_part(dataset, request.dir, Part::Train)?, request.limit)?;
-    let (train, validation) = cut_validation(&training, request.validation, request.seed)?;
+    let training = limited(stored.need(Part::Train, request)?, request.limit)?;
+    let (train, validation) = samples::cut_validation(&training, request.validation, request.seed)?;
     Ok(if split == Split::Train {
-        train.0
+        train.into_inner()
     } else {
-        validation.0
+        validation.into_inner()
     })
 }
 
@@ -275,30 +123,32 @@ pub fn load_split(request: &DataRequest<'_>, split: Split) -> Result<Samples> {
 #[non_exhaustive]
 pub struct Checked {
     /// All training samples.
-    pub train: Samples,
-    /// All test samples.
-    pub test: Samples,
+    pub train: Census,
+    /// All test samples; `None` where they are not there.
+    pub test: Option<Census>,
     /// For each file that is not the published one, its path and both checksums.
     pub differences: Vec<String>,
 }
 
-/// Reads all files of a data set and compares them with the published ones; the bundled samples,
-/// which are but a part, are only read.
+/// Reads all files of a data set and compares them with the published ones, where there are such;
+/// the bundled samples, which are but a part, are only read.
 ///
 /// # Errors
 /// As [`load`]; a file with other content than the published one is no error.
-pub fn check(name: &str, dir: Option<&Path>) -> Result<Checked> {
-    let dataset = Dataset::by_name(name)?;
-    let train = load_part(dataset, dir, Part::Train)?;
-    let test = load_part(dataset, dir, Part::Test)?;
+pub fn check(request: &DataRequest<'_>) -> Result<Checked> {
+    let stored = Stored::of(request)?;
+    let train = stored.census(Part::Train, &mut |_, _| Ok(()))?;
+    let train = train.ok_or_else(|| stored.missing(Part::Train))?;
+    let test = stored.census(Part::Test, &mut |_, _| Ok(()))?;
     let mut differences = Vec::new();
-    for (dir, file) in dir
-        .iter()
-        .flat_map(|dir| dataset.files().map(move |file| (dir, file)))
-    {
-        let path = find(dataset, dir, file)?;
-        if let Err(cause) = fetch::check_content(&path, file) {
-            differences.push(format!("{}: {cause}", path.display()));
+    if let Stored::Idx(dataset, dir) = &stored {
+        for file in dataset.files() {
+            let Some(path) = find(dir, file) else {
+                continue;
+            };
+            if let Err(cause) = fetch::check_content(&path, file) {
+                differences.push(format!("{}: {cause}", path.display()));
+            }
         }
     }
     Ok(Checked {
@@ -328,53 +178,166 @@ fn read_files(images: &Path, labels: &Path, classes: Option<usize>) -> Result<Sa
     )
 }
 
-fn load_part(dataset: &Dataset, dir: Option<&Path>, part: Part) -> Result<Samples> {
-    let Some(dir) = dir else {
-        return bundled::mnist(part);
+/// How the samples of a request are stored.
+enum Stored<'a> {
+    /// The samples that come with the program.
+    Bundled,
+    /// Pictures and labels in IDX files.
+    Idx(&'static Dataset, &'a Path),
+    /// Files of some format.
+    Files(Files, Source),
+}
+
+impl<'a> Stored<'a> {
+    fn of(request: &DataRequest<'a>) -> Result<Self> {
+        let (name, dir) = (request.name, request.dir);
+        let (source, needs) = match request.source {
+            Some(source) => (source.clone(), "its samples"),
+            None => {
+                let dataset = Dataset::by_name(name)?;
+                match (dataset.storage, dir) {
+                    (Storage::Idx { .. }, Some(dir)) => return Ok(Self::Idx(dataset, dir)),
+                    (Storage::Idx { bundled: true, .. }, None) => return Ok(Self::Bundled),
+                    (Storage::Idx { .. }, None) => {
+                        return Err(no_folder(name, "its four IDX files"));
+                    }
+                    (Storage::Files { source, needs }, _) => (source(), needs),
+                }
+            }
+        };
+        let Some(dir) = dir else {
+            return Err(no_folder(name, needs));
+        };
+        source.format()?;
+        Ok(Self::Files(Files::open(dir)?, source))
+    }
+
+    /// The samples of a part; `None` where its files are not there.
+    fn part(&self, part: Part, request: &DataRequest<'_>) -> Result<Option<Samples>> {
+        match self {
+            Self::Bundled => bundled::mnist(part).map(Some),
+            Self::Idx(dataset, dir) => idx_part(dataset, dir, part),
+            Self::Files(files, source) => {
+                if !is_there(files, source, part) {
+                    return Ok(None);
+                }
+                let framing = request
+                    .frames
+                    .map(|frames| (frames, request.steps as usize));
+                collect(files, part, source, framing).map(Some)
+            }
+        }
+    }
+
+    fn need(&self, part: Part, request: &DataRequest<'_>) -> Result<Samples> {
+        let samples = self.part(part, request)?;
+        samples.ok_or_else(|| self.missing(part))
+    }
+
+    fn missing(&self, part: Part) -> Error {
+        let (what, word) = match part {
+            Part::Train => ("training", "train"),
+            Part::Test => ("test", "test"),
+        };
+        Error::usage(match self {
+            Self::Bundled => format!("no {what} samples come with bitspike"),
+            Self::Idx(dataset, dir) => {
+                let names: Vec<_> = dataset
+                    .part(part)
+                    .into_iter()
+                    .flatten()
+                    .flat_map(PublishedFile::spellings)
+                    .collect();
+                let shown = dir.display();
+                let trouble = if dir.is_dir() {
+                    format!("{shown} has none of the files {}", names.join(", "))
+                } else if dir.exists() {
+                    format!("{shown} is not a folder")
+                } else {
+                    format!("there is no folder {shown}")
+                };
+                format!(
+                    "{trouble}; `bitspike data fetch {} --dir DIR` downloads the data set into DIR",
+                    dataset.name
+                )
+            }
+            Self::Files(files, source) => match source.place(part) {
+                Some(place) => format!(
+                    "{} is not there: the {what} samples of the data set are read from it",
+                    files.path(place)
+                ),
+                None => {
+                    format!("the data set has no {what} samples: data.source.{word} is not set")
+                }
+            },
+        })
+    }
+
+    /// Reads and counts a part; `None` where its files are not there.
+    fn census(&self, part: Part, also: &mut format::Sink<'_>) -> Result<Option<Census>> {
+        if let Self::Files(files, source) = self {
+            if !is_there(files, source, part) {
+                return Ok(None);
+            }
+            return collect::census(files, part, source, also).map(Some);
+        }
+        let request = DataRequest::test("", None);
+        let Some(samples) = self.part(part, &request)? else {
+            return Ok(None);
+        };
+        for index in 0..samples.len() {
+            let picture = format::Item::Picture(samples.shape(), samples.pixels(index));
+            also(picture, samples.label(index).into())?;
+        }
+        Ok(Some(Census {
+            classes: samples.histogram(),
+            picture: Some(samples.shape()),
+            ..Census::default()
+        }))
+    }
+}
+
+fn is_there(files: &Files, source: &Source, part: Part) -> bool {
+    source.place(part).is_some_and(|place| {
+        source
+            .format()
+            .is_ok_and(|format| format.is_there(files, place))
+    })
+}
+
+fn no_folder(name: &str, needs: &str) -> Error {
+    Error::usage(format!(
+        "`{name}` does not come with bitspike: give the folder with {needs} by --data DIR"
+    ))
+}
+
+/// A part in IDX files; `None` where neither of its two files is there.
+fn idx_part(dataset: &'static Dataset, dir: &Path, part: Part) -> Result<Option<Samples>> {
+    let Some([images, labels]) = dataset.part(part) else {
+        return Ok(None);
     };
-    let [images, labels] = match part {
-        Part::Train => &dataset.train,
-        Part::Test => &dataset.test,
+    let stored = Stored::Idx(dataset, dir);
+    let (images, labels) = match (find(dir, images), find(dir, labels)) {
+        (None, None) if part == Part::Test && dir.is_dir() => return Ok(None),
+        (Some(images), Some(labels)) => (images, labels),
+        _ => return Err(stored.missing(part)),
     };
-    let (images, labels) = (find(dataset, dir, images)?, find(dataset, dir, labels)?);
     let samples = read_files(&images, &labels, Some(dataset.classes))?;
-    if samples.shape() != dataset.shape {
-        return Err(Error::usage(format!(
-            "{}: pictures of shape {:?}, but those of `{}` have {:?}",
+    match dataset.storage {
+        Storage::Idx { shape, .. } if shape != samples.shape() => Err(Error::usage(format!(
+            "{}: pictures of shape {:?}, but those of `{}` have {shape:?}",
             images.display(),
             samples.shape(),
             dataset.name,
-            dataset.shape
-        )));
+        ))),
+        _ => Ok(Some(samples)),
     }
-    Ok(samples)
 }
 
-/// The path of a data set's file under one of its spellings.
-fn find(dataset: &Dataset, dir: &Path, file: &PublishedFile) -> Result<PathBuf> {
-    let spellings = file.spellings();
-    if let Some(path) = spellings
-        .iter()
-        .map(|name| dir.join(name))
-        .find(|path| path.is_file())
-    {
-        return Ok(path);
-    }
-    let trouble = if dir.is_dir() {
-        format!(
-            "{} has none of the files {}",
-            dir.display(),
-            spellings.join(", ")
-        )
-    } else if dir.exists() {
-        format!("{} is not a folder", dir.display())
-    } else {
-        format!("there is no folder {}", dir.display())
-    };
-    Err(Error::usage(format!(
-        "{trouble}; `bitspike data fetch {} --dir DIR` downloads the data set into DIR",
-        dataset.name
-    )))
+/// The path of a published file under one of its spellings.
+fn find(dir: &Path, file: &PublishedFile) -> Option<PathBuf> {
+    let mut paths = file.spellings().map(|name| dir.join(name)).into_iter();
+    paths.find(|path| path.is_file())
 }
 
 fn limited(mut samples: Samples, limit: Option<usize>) -> Result<Samples> {
@@ -389,41 +352,6 @@ fn limited(mut samples: Samples, limit: Option<usize>) -> Result<Samples> {
         }
         None => Ok(samples),
     }
-}
-
-fn cut_validation(samples: &Samples, share: f64, seed: u64) -> Result<(TrainSet, ValidationSet)> {
-    if !(share > 0.0 && share < 1.0) {
-        return Err(Error::usage(format!(
-            "a validation share of {share}: it must lie between 0 and 1, 0.1 for instance"
-        )));
-    }
-    let count = samples.len();
-    if count < 2 {
-        return Err(Error::usage(
-            "only 1 training sample: at least 2 are needed, one to train on and one for validation",
-        ));
-    }
-    let held_back = ((count as f64 * share).round() as usize).clamp(1, count - 1);
-    let order = shuffled(count, seed);
-    let (validation, train) = order.split_at(held_back);
-    Ok((
-        TrainSet(samples.select(train)),
-        ValidationSet(samples.select(validation)),
-    ))
-}
-
-/// Fisher-Yates, written out down to the key of the generator so that a later release of a library
-/// cannot change which samples a seed selects.
-fn shuffled(count: usize, seed: u64) -> Vec<usize> {
-    let mut key = [0; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
-    let mut rng = ChaCha8Rng::from_seed(key);
-    let mut order: Vec<usize> = (0..count).collect();
-    for last in (1..count).rev() {
-        let draw = u128::from(rng.next_u64()) * (last as u128 + 1);
-        order.swap(last, (draw >> 64) as usize);
-    }
-    order
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

@@ -14,7 +14,8 @@ use bitspike_core::model::Model;
 use bitspike_core::network::{Difference, Network};
 use serde::Deserialize;
 
-use super::{Expected, Report, Sample, differing_bits};
+use super::{Expected, Report, differing_bits};
+use crate::sample::{Frame, Sample};
 use crate::{Error, Result};
 
 /// A machine that says nothing for so long is given up.
@@ -97,9 +98,8 @@ pub fn verify_on(
     }
     let mut instructions = 0;
     for (index, sample) in samples.iter().enumerate() {
-        let input = sample.input(model)?;
-        let expected = Expected::of(&mut network, input);
-        emulator.send(b'H', sample)?;
+        let expected = Expected::of(&mut network, &sample.inputs(model)?);
+        emulator.send(false, sample)?;
         let answer = emulator.fields("sample")?;
         let number = |key: &str, radix| {
             answer
@@ -141,15 +141,15 @@ fn compare_states(
     report: &mut Report,
 ) -> Result<()> {
     let model = network.model();
-    let input = sample.input(model)?;
-    emulator.send(b'D', sample)?;
+    let inputs = sample.inputs(model)?;
+    emulator.send(true, sample)?;
     network.reset();
-    for step in 0..model.steps() {
+    for (step, input) in inputs.into_iter().enumerate() {
         network.step(input);
         let mut states = Vec::new();
         for layer in 0..model.layers().len() {
             let fields = emulator.fields("state")?;
-            let place = [("step", u64::from(step)), ("layer", layer as u64)];
+            let place = [("step", step as u64), ("layer", layer as u64)];
             if place
                 .iter()
                 .any(|(key, value)| fields.get(*key) != Some(&value.to_string()))
@@ -253,9 +253,15 @@ impl Emulator {
         Error::failed(format!("{}: {what}", self.machine))
     }
 
-    fn send(&mut self, mode: u8, sample: &Sample) -> Result<()> {
-        let mut request = vec![mode];
-        request.extend(sample.to_bytes());
+    /// Sends a request: `H` or `D` with the one frame of all steps, `h` or `d` with one a step; `D`
+    /// and `d` ask for the state of every step.
+    fn send(&mut self, dump: bool, sample: &Sample) -> Result<()> {
+        let (mode, frames) = match sample {
+            Sample::Still(frame) => (b"HD", std::slice::from_ref(frame)),
+            Sample::Sequence(frames) => (b"hd", frames.as_slice()),
+        };
+        let mut request = vec![mode[usize::from(dump)]];
+        request.extend(frames.iter().flat_map(Frame::to_bytes));
         self.write(&request)
     }
 

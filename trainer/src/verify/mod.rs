@@ -15,38 +15,8 @@ use serde::Serialize;
 
 pub use emulator::{Image, verify_on};
 
+use crate::sample::{Frame, Sample};
 use crate::{Error, Result};
-
-/// One input of a model, as it travels to a device.
-#[derive(Debug, Clone)]
-pub enum Sample {
-    /// Graded values, one byte each.
-    Bytes(Vec<u8>),
-    /// Spikes or bipolar values, 32 a word.
-    Words(Vec<u32>),
-}
-
-impl Sample {
-    /// The checked input.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] where it is of another kind or length than the model's.
-    pub fn input<'i>(&'i self, model: &Model<'_>) -> Result<Input<'i>> {
-        match self {
-            Self::Bytes(bytes) => model.input(bytes),
-            Self::Words(words) => model.input_words(words),
-        }
-        .map_err(|error| Error::usage(error.to_string()))
-    }
-
-    /// The bytes on the wire, little-endian.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        match self {
-            Self::Bytes(bytes) => bytes.clone(),
-            Self::Words(words) => words.iter().flat_map(|word| word.to_le_bytes()).collect(),
-        }
-    }
-}
 
 /// Seeded inputs for a model, from silent to dense.
 pub fn seeded_samples(model: &Model<'_>, count: usize, seed: u64) -> Vec<Sample> {
@@ -65,13 +35,13 @@ pub fn seeded_samples(model: &Model<'_>, count: usize, seed: u64) -> Vec<Sample>
                     0
                 }
             };
-            return Sample::Bytes((0..units).map(|_| value()).collect());
+            return Sample::Still(Frame::Bytes((0..units).map(|_| value()).collect()));
         }
         let mut words = vec![0; units.div_ceil(32)];
         for unit in 0..units {
             words[unit / 32] |= u32::from(random.random_bool(density)) << (unit % 32);
         }
-        Sample::Words(words)
+        Sample::Still(Frame::Words(words))
     };
     (0..count).map(sample).collect()
 }
@@ -161,12 +131,13 @@ pub(crate) struct Expected {
 }
 
 impl Expected {
-    pub(crate) fn of(network: &mut Network<'_>, input: Input<'_>) -> Self {
+    /// `inputs` are those of the model's steps.
+    pub(crate) fn of(network: &mut Network<'_>, inputs: &[Input<'_>]) -> Self {
         let mut hash = StateHash::new();
         let mut steps = None;
         network.reset();
-        for _ in 0..network.model().steps() {
-            network.step(input);
+        for input in inputs {
+            network.step(*input);
             hash.update(network);
             if network.is_final() {
                 steps = steps.or(Some(network.steps()));
@@ -202,10 +173,10 @@ pub fn verify_host(
         ..Report::default()
     };
     for (index, sample) in samples.iter().enumerate() {
-        let input = sample.input(model)?;
+        let inputs = sample.inputs(model)?;
         reference.reset();
         network.reset();
-        for _ in 0..model.steps() {
+        for input in inputs {
             reference.step(input);
             network.step(input);
             if let Some(difference) = reference.first_difference(&network) {
