@@ -209,6 +209,7 @@ mod tests {
             seed,
             epoch,
             shift,
+            shift_steps: 0,
             rotation,
             scale,
         }

@@ -488,13 +488,7 @@ mod tests {
 
     fn digit() -> Vec<u8> {
         let samples = crate::data::load_split(
-            &crate::data::DataRequest {
-                name: "mnist",
-                dir: None,
-                validation: 0.1,
-                limit: None,
-                seed: 1,
-            },
+            &crate::data::DataRequest::test("mnist", None),
             crate::data::Split::Test,
         );
         samples.unwrap().pixels(0).to_vec()

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use bitspike_trainer::config::Config;
-use bitspike_trainer::data::{self, DataRequest, Splits};
+use bitspike_trainer::data::{self, Splits};
 use bitspike_trainer::run::RunDir;
 use bitspike_trainer::train::{EpochMetrics, Observer, Outcome, Progress, Trainer};
 use bitspike_trainer::{Error, Result};
@@ -43,13 +43,7 @@ fn config(settings: &[&str]) -> Result<Config> {
 }
 
 fn splits(config: &Config) -> Result<Splits> {
-    data::load(&DataRequest {
-        name: &config.data.name,
-        dir: None,
-        validation: config.data.validation,
-        limit: config.data.limit,
-        seed: config.train.seed,
-    })
+    data::load(&config.data_request(None))
 }
 
 fn train(config: &Config, splits: &Splits, dir: &Path, mut observer: StopAfter) -> Result<Outcome> {

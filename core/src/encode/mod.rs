@@ -10,6 +10,7 @@
 //! | [`latency()`](latency()) | `u8` | one spike a value and run; a larger value spikes earlier |
 //! | [`Delta`] | `i16`, `i32` samples | the sample rose (or fell) by the step |
 //! | [`Events`] | addresses | an event came from there since the last step |
+//! | [`cochlea`] | `i16` samples of sound | the level of a channel of pitch passed its threshold |
 //!
 //! Spikes are written as a network reads them ([`Model::input_words`]): bit `i % 32` of word
 //! `i / 32`, the bits behind the last value 0, whatever the words held before.
@@ -21,6 +22,7 @@ use core::fmt;
 
 use crate::bits::words_for;
 
+pub mod cochlea;
 mod delta;
 mod event;
 mod latency;

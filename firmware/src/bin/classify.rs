@@ -11,6 +11,9 @@
 //!   to the end), and the instructions (not clock cycles) are those of them, without hashing.
 //! - `D` sends `state step=0 layer=0 spikes=HEX membranes=HEX` for every step and layer first, both
 //!   as packed words of eight digits each, then the same line.
+//! - `h` and `d` are `H` and `D` for a recording, which gives another input to each step: they are
+//!   followed by `inputs` bytes for each of the model's steps, and answered alike. Instructions are
+//!   those of the steps until the decision was final, and receiving is not counted.
 //! - `Q`, or the end of the input, answers `end samples=N stack=BYTES` and ends with 0.
 #![no_std]
 #![no_main]
@@ -68,30 +71,54 @@ fn serve<B: Board>(board: &mut B, model: &IncludedModel<'_>) -> Result<i32, fmt:
         if !board.receive(&mut mode) || mode == *b"Q" {
             break;
         }
-        let dump = match mode {
-            [b'H'] => false,
-            [b'D'] => true,
+        let (dump, recording) = match mode {
+            [b'H'] => (false, false),
+            [b'D'] => (true, false),
+            [b'h'] => (false, true),
+            [b'd'] => (true, true),
             [other] => {
                 writeln!(board, "failed: no request is called {other:#04x}")?;
                 return Ok(1);
             }
         };
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(input);
-        if !board.receive(&mut bytes[..model::SIZES.input_bytes]) {
-            writeln!(board, "failed: the input ended within a sample")?;
-            return Ok(1);
-        }
-        match as_input(model, input) {
-            Ok(input) => answer(board, &mut network, input, dump)?,
-            Err(cause) => {
-                writeln!(board, "failed: {cause}")?;
-                return Ok(1);
+        let answered = if recording {
+            answer_recording(board, &mut network, input, dump)?
+        } else {
+            match receive(board, model, input)? {
+                Some(input) => {
+                    answer(board, &mut network, input, dump)?;
+                    true
+                }
+                None => false,
             }
+        };
+        if !answered {
+            return Ok(1);
         }
         samples += 1;
     }
     writeln!(board, "end samples={samples} stack={}", stack::high_water())?;
     Ok(0)
+}
+
+/// Receives one input into `words`; `None`, with the cause said, where it is none of the model.
+fn receive<'i, B: Board>(
+    board: &mut B,
+    model: &IncludedModel<'_>,
+    words: &'i mut [u32],
+) -> Result<Option<Input<'i>>, fmt::Error> {
+    let bytes: &mut [u8] = bytemuck::cast_slice_mut(words);
+    if !board.receive(&mut bytes[..model::SIZES.input_bytes]) {
+        writeln!(board, "failed: the input ended within a sample")?;
+        return Ok(None);
+    }
+    match as_input(model, words) {
+        Ok(input) => Ok(Some(input)),
+        Err(cause) => {
+            writeln!(board, "failed: {cause}")?;
+            Ok(None)
+        }
+    }
 }
 
 /// The received words as the kind of input that the model reads.
@@ -102,6 +129,40 @@ fn as_input<'i>(model: &IncludedModel<'_>, words: &'i [u32]) -> Result<Input<'i>
     } else {
         model.input_words(words)
     }
+}
+
+/// Receives and runs the steps of a recording one by one; whether all inputs were right.
+fn answer_recording<B: Board>(
+    board: &mut B,
+    network: &mut IncludedNetwork<'_>,
+    words: &mut [u32],
+    dump: bool,
+) -> Result<bool, fmt::Error> {
+    let model = network.model();
+    let (mut instructions, mut last) = (0, None);
+    let mut hash = StateHash::new();
+    network.reset();
+    for step in 0..model.steps() {
+        let Some(input) = receive(board, model, words)? else {
+            return Ok(false);
+        };
+        let _ = board.busy().set_high();
+        let before = board.instructions();
+        network.step(input);
+        let taken = board.instructions() - before;
+        let _ = board.busy().set_low();
+        if last.is_none() {
+            instructions += taken;
+            last = network.is_final().then_some(step + 1);
+        }
+        hash.update(network);
+        if dump {
+            send_state(board, network, step)?;
+        }
+    }
+    let steps = last.unwrap_or(model.steps());
+    send_answer(board, network, steps, &hash, instructions)?;
+    Ok(true)
 }
 
 /// Decides once to count instructions, then step by step to hash and dump.
@@ -134,10 +195,21 @@ fn answer<B: Board>(
         )?;
         return Err(fmt::Error);
     }
+    send_answer(board, network, steps, &hash, instructions)
+}
+
+/// Sends what came of a sample after all of its steps.
+fn send_answer<B: Board>(
+    board: &mut B,
+    network: &IncludedNetwork<'_>,
+    steps: u32,
+    hash: &StateHash,
+    instructions: u64,
+) -> fmt::Result {
     writeln!(
         board,
         "sample decision={} steps={steps} hash={:016x} confidence={:08x} instructions={instructions}",
-        decision.class,
+        network.decision().class,
         hash.finish(),
         network.confidence().to_bits(),
     )

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::config::Config;
 use crate::data::fetch::{self, Fetched};
 use crate::data::format::{FORMATS, Source};
-use crate::data::{self, Census, DATASETS, DataRequest, Dataset, Storage};
+use crate::data::{self, Census, DATASETS, DataRequest, Dataset, Part, Storage};
 use crate::{Error, Result};
 
 /// Arguments of `bitspike data`.
@@ -41,6 +41,20 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write a part of a data set of recordings as CSV of spikes, one event a line
+    Convert {
+        /// Name of the data set, or a configuration (TOML) that describes one
+        name: String,
+        /// Folder with its files
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// Which samples
+        #[arg(long, value_enum, default_value_t = Part::Train)]
+        part: Part,
+        /// File to write; compressed where its name ends in .gz
+        #[arg(short, long, value_name = "FILE.csv[.gz]")]
+        out: PathBuf,
+    },
     /// Download a data set: resumed where it was cut, checked by SHA-256
     Fetch {
         /// Name of the data set
@@ -65,6 +79,16 @@ pub fn run(args: Args) -> Result<()> {
         Command::Check { name, data, json } => {
             let named = Named::of(&name)?;
             check(&named, data.as_deref(), json)
+        }
+        Command::Convert {
+            name,
+            data,
+            part,
+            out,
+        } => {
+            let named = Named::of(&name)?;
+            let census = data::convert(&named.request(Some(&data)), part, &out)?;
+            print(&format!("{}: {}", out.display(), in_words(&census)))
         }
         Command::Fetch { name, dir, url } => {
             let dataset = Dataset::by_name(&name)?;

@@ -353,6 +353,9 @@ mod tests {
             "train.half_cosine=9",
             "train.clip_gradient=1.0",
             "train.patience=3",
+            "data.frames={step=1}",
+            "data.source={format='csv', train='a', test='b', classes=2, test_takes=1, \
+             sensor={height=1, width=2, polarities=1}}",
             "network.layers=[{kind='conv', channels=1, kernel=1, norm='bias'}, {kind='linear', outputs=2}]",
         ])?;
         let text = config.to_toml()?;

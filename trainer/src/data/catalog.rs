@@ -135,6 +135,13 @@ const COCHLEA: Sensor = Sensor {
     polarities: 1,
 };
 
+/// The channels of the integer cochlea.
+const VOICE: Sensor = Sensor {
+    height: 1,
+    width: 64,
+    polarities: 1,
+};
+
 const DVS128: Sensor = Sensor {
     height: 128,
     width: 128,
@@ -202,7 +209,7 @@ const SPOKEN_DIGITS_WAV: Dataset = files(
     || Source {
         label: Labelling::Prefix,
         test_takes: Some(5),
-        ..source("wav", "recordings", None, 10, COCHLEA)
+        ..source("wav", "recordings", None, 10, VOICE)
     },
     "the folder recordings of the Free Spoken Digit Dataset, or a .tar.gz of it",
 );

@@ -77,11 +77,11 @@ pub enum Split {
 }
 
 /// What a data set has files for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
-    /// The samples that training and validation take theirs from.
+    /// The samples that training and validation take theirs from
     Train,
-    /// The samples that only the final accuracy is measured on.
+    /// The samples that only the final accuracy is measured on
     Test,
 }
 
@@ -156,6 +156,19 @@ pub fn check(request: &DataRequest<'_>) -> Result<Checked> {
         test,
         differences,
     })
+}
+
+/// Writes a part of a data set as CSV of spikes (docs/datasets.md), and counts what was written.
+///
+/// # Errors
+/// As [`load`]; [`Error::Usage`] for pictures; [`Error::Failed`] where `out` cannot be written.
+pub fn convert(request: &DataRequest<'_>, part: Part, out: &Path) -> Result<Census> {
+    let stored = Stored::of(request)?;
+    let mut writer = format::CsvWriter::new(out)?;
+    let census = stored.census(part, &mut |item, class| writer.sample(item, class))?;
+    let census = census.ok_or_else(|| stored.missing(part))?;
+    writer.finish()?;
+    Ok(census)
 }
 
 /// Reads pictures and their labels from two IDX files; the highest label decides the number of

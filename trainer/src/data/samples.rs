@@ -411,7 +411,7 @@ pub(super) fn cut_validation(
 
 /// Fisher-Yates, written out down to the key of the generator so that a later release of a library
 /// cannot change which samples a seed selects.
-fn shuffled(count: usize, seed: u64) -> Vec<usize> {
+pub(super) fn shuffled(count: usize, seed: u64) -> Vec<usize> {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     let mut rng = ChaCha8Rng::from_seed(key);

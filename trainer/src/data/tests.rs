@@ -7,7 +7,10 @@ use super::*;
 fn request(dir: Option<&Path>) -> DataRequest<'_> {
     DataRequest {
         name: "mnist",
+        source: None,
         dir,
+        frames: None,
+        steps: 1,
         validation: 0.1,
         limit: None,
         seed: 1,
@@ -55,7 +58,7 @@ fn the_bundled_set_is_split_by_seed() {
         [
             splits.train.len(),
             splits.validation.len(),
-            splits.test.len()
+            splits.test.as_ref().unwrap().len()
         ],
         [9000, 1000, 1000]
     );
@@ -77,7 +80,7 @@ fn train_and_validation_share_no_sample_and_lose_none() {
         [
             splits.train.len(),
             splits.validation.len(),
-            splits.test.len()
+            splits.test.as_ref().unwrap().len()
         ],
         [45, 5, 20]
     );
@@ -98,7 +101,7 @@ fn train_and_validation_share_no_sample_and_lose_none() {
 
 #[test]
 fn the_samples_that_a_seed_selects_never_change() {
-    assert_eq!(shuffled(10, 7), [5, 3, 9, 8, 1, 6, 2, 0, 4, 7]);
+    assert_eq!(samples::shuffled(10, 7), [5, 3, 9, 8, 1, 6, 2, 0, 4, 7]);
 }
 
 #[test]
@@ -112,7 +115,7 @@ fn a_limit_takes_the_first_training_samples_before_the_split() {
         [
             splits.train.len(),
             splits.validation.len(),
-            splits.test.len()
+            splits.test.as_ref().unwrap().len()
         ],
         [180, 20, 1000]
     );
@@ -162,7 +165,10 @@ fn a_split_alone_equals_that_of_the_whole() {
         *splits.validation
     );
     fs::remove_file(dir.path().join("train-images-idx3-ubyte.gz")).unwrap();
-    assert_eq!(load_split(&request, Split::Test).unwrap(), *splits.test);
+    assert_eq!(
+        load_split(&request, Split::Test).unwrap(),
+        **splits.test.as_ref().unwrap()
+    );
 }
 
 #[test]
@@ -171,7 +177,14 @@ fn every_spelling_of_the_file_names_is_found() {
         ["train-images.idx3-ubyte", "train-labels-idx1-ubyte"],
         ["t10k-images-idx3-ubyte.gz", "t10k-labels.idx1-ubyte.gz"],
     );
-    assert_eq!(load(&request(Some(dir.path()))).unwrap().test.len(), 20);
+    assert_eq!(
+        load(&request(Some(dir.path())))
+            .unwrap()
+            .test
+            .unwrap()
+            .len(),
+        20
+    );
 }
 
 #[test]
@@ -268,11 +281,14 @@ fn a_pair_of_files_takes_its_classes_from_the_labels() {
 #[test]
 fn a_check_names_each_file_that_is_not_the_published_one() {
     let dir = standard_folder();
-    let checked = check("mnist", Some(dir.path())).unwrap();
-    assert_eq!((checked.train.len(), checked.test.len()), (50, 20));
+    let checked = check(&request(Some(dir.path()))).unwrap();
+    assert_eq!(
+        (checked.train.samples(), checked.test.unwrap().samples()),
+        (50, 20)
+    );
     assert_eq!(checked.differences.len(), 4);
     assert!(checked.differences[3].contains("t10k-labels-idx1-ubyte.gz: wrong content: SHA-256"));
-    assert!(check("mnist", None).unwrap().differences.is_empty());
+    assert!(check(&request(None)).unwrap().differences.is_empty());
 }
 
 #[test]

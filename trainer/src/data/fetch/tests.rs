@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::*;
+use crate::data::Storage;
 use crate::data::idx::Idx;
 
 /// A request as the server saw it.
@@ -113,19 +114,25 @@ fn dataset() -> (Dataset, Files) {
     let dataset = Dataset {
         name: "tiny",
         about: "four small files",
-        shape: [28, 28, 1],
         classes: 10,
-        train: [
-            publish("train-images", vec![50, 28, 28]),
-            publish("train-labels", vec![50]),
-        ],
-        test: [
-            publish("t10k-images", vec![5, 28, 28]),
-            publish("t10k-labels", vec![5]),
-        ],
+        storage: Storage::Idx {
+            shape: [28, 28, 1],
+            bundled: false,
+            files: Box::leak(Box::new([
+                publish("train-images", vec![50, 28, 28]),
+                publish("train-labels", vec![50]),
+                publish("t10k-images", vec![5, 28, 28]),
+                publish("t10k-labels", vec![5]),
+            ])),
+        },
         mirrors: &[],
     };
     (dataset, Files(files))
+}
+
+/// The file of that number of a data set.
+fn file(dataset: &Dataset, index: usize) -> &'static PublishedFile {
+    dataset.files().nth(index).unwrap()
 }
 
 #[derive(Clone)]
@@ -306,7 +313,7 @@ fn corrupted_content_is_removed_and_told() {
     for part in [
         FIRST,
         &got,
-        dataset.train[0].sha256,
+        file(&dataset, 0).sha256,
         "type the same command again",
         "--url BASE",
     ] {
@@ -391,7 +398,7 @@ fn a_wrong_file_that_is_there_is_left_alone() {
     let path = dir.path().join("t10k-labels");
     fs::write(&path, "mine").unwrap();
     fs::write(dir.path().join("train-labels.gz"), "mine").unwrap();
-    let error = check_content(&path, &dataset.test[1]).unwrap_err();
+    let error = check_content(&path, file(&dataset, 3)).unwrap_err();
     assert!(error.contains("wrong content"), "{error}");
     let server = Server::new(|_| respond("404 Not Found", "", b""));
     fs::remove_file(dir.path().join("train-labels.gz")).unwrap();
@@ -449,7 +456,7 @@ fn a_full_disk_is_told_with_the_file() {
 fn two_downloads_of_one_file_do_not_mix() {
     let (dataset, _) = dataset();
     let dir = tempfile::tempdir().unwrap();
-    let _first = PartFile::open(dir.path(), &dataset.train[0]).unwrap();
+    let _first = PartFile::open(dir.path(), file(&dataset, 0)).unwrap();
     let message = run(&dataset, dir.path(), &["http://127.0.0.1:9/"])
         .unwrap_err()
         .to_string();

@@ -1,19 +1,35 @@
 //! The formats that samples are read from, one file each. A new one is a file here and a line in
 //! [`FORMATS`]; docs/datasets.md shows the steps.
 
+mod aedat;
+mod cochlea;
+mod csv;
 mod events;
+mod images;
 mod labelled;
+mod npy;
 mod shd;
+mod wav;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::cochlea::bank;
+pub(super) use self::csv::Writer as CsvWriter;
 use super::Part;
 use super::files::Files;
 use super::frames::{Event, Sensor};
 use crate::{Error, Result};
 
 /// Every format, by the name it has in `data.source.format`.
-pub const FORMATS: &[&dyn Format] = &[&shd::Shd, &events::Events];
+pub const FORMATS: &[&dyn Format] = &[
+    &shd::Shd,
+    &events::Events,
+    &aedat::Aedat,
+    &npy::Npy,
+    &wav::Wav,
+    &csv::Csv,
+    &images::Images,
+];
 
 /// One sample, as a format reads it.
 #[derive(Debug, Clone, Copy)]
