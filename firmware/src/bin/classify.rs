@@ -161,7 +161,7 @@ fn answer_recording<B: Board>(
         }
     }
     let steps = last.unwrap_or(model.steps());
-    send_answer(board, network, steps, &hash, instructions)?;
+    send_answer(board, network, steps, hash, instructions)?;
     Ok(true)
 }
 
@@ -195,7 +195,7 @@ fn answer<B: Board>(
         )?;
         return Err(fmt::Error);
     }
-    send_answer(board, network, steps, &hash, instructions)
+    send_answer(board, network, steps, hash, instructions)
 }
 
 /// Sends what came of a sample after all of its steps.
@@ -203,7 +203,7 @@ fn send_answer<B: Board>(
     board: &mut B,
     network: &IncludedNetwork<'_>,
     steps: u32,
-    hash: &StateHash,
+    hash: StateHash,
     instructions: u64,
 ) -> fmt::Result {
     writeln!(

@@ -28,6 +28,16 @@ const SHIPPED: &[(&str, &str)] = &[
         "spoken-digits",
         include_str!("../../configs/spoken-digits.toml"),
     ),
+    (
+        "spoken-digits-wav",
+        include_str!("../../configs/spoken-digits-wav.toml"),
+    ),
+    ("nmnist", include_str!("../../configs/nmnist.toml")),
+    (
+        "nmnist-small",
+        include_str!("../../configs/nmnist-small.toml"),
+    ),
+    ("dvs-clips", include_str!("../../configs/dvs-clips.toml")),
     ("deep", include_str!("../../configs/deep.toml")),
     (
         "paper/mnist",
@@ -353,9 +363,15 @@ mod tests {
             "train.half_cosine=9",
             "train.clip_gradient=1.0",
             "train.patience=3",
-            "data.frames={step=1}",
-            "data.source={format='csv', train='a', test='b', classes=2, test_takes=1, \
-             sensor={height=1, width=2, polarities=1}}",
+            "data.frames.step=1.0",
+            "data.source.format=csv",
+            "data.source.train=a",
+            "data.source.test=b",
+            "data.source.classes=2",
+            "data.source.test_takes=1",
+            "data.source.sensor.height=1",
+            "data.source.sensor.width=2",
+            "data.source.sensor.polarities=1",
             "network.layers=[{kind='conv', channels=1, kernel=1, norm='bias'}, {kind='linear', outputs=2}]",
         ])?;
         let text = config.to_toml()?;

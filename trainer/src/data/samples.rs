@@ -326,13 +326,6 @@ macro_rules! sample_set {
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct $name(Samples);
 
-        impl $name {
-            /// The samples themselves, for a caller that has asked for this part by name.
-            pub(super) fn into_inner(self) -> Samples {
-                self.0
-            }
-        }
-
         impl Deref for $name {
             type Target = Samples;
 
@@ -350,6 +343,20 @@ sample_set! {
     ValidationSet;
     /// The samples that only the final accuracy is measured on.
     TestSet;
+}
+
+impl TrainSet {
+    /// The samples themselves, for a caller that has asked for this part by name.
+    pub(super) fn into_inner(self) -> Samples {
+        self.0
+    }
+}
+
+impl ValidationSet {
+    /// As [`TrainSet::into_inner`].
+    pub(super) fn into_inner(self) -> Samples {
+        self.0
+    }
 }
 
 /// The three parts of a data set.

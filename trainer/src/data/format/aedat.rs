@@ -152,7 +152,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Event>> {
         };
         let kind = u16::from_le_bytes([header[0], header[1]]);
         let (size, overflow, number) = (word(4) as usize, word(12), word(20) as usize);
-        let length = size.checked_mul(number).unwrap_or(usize::MAX);
+        let length = size.saturating_mul(number);
         let Some((content, after)) = after.split_at_checked(length) else {
             return Err(wrong(format!(
                 "its {number} events of {size} bytes do not fit the {} bytes that follow: it is \

@@ -188,3 +188,6 @@ fn named<T>(files: &Files, name: &str, result: Result<T>) -> Result<T> {
         other => other,
     })
 }
+
+#[cfg(test)]
+mod tests;

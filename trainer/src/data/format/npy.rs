@@ -119,7 +119,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Event>> {
     let header = std::str::from_utf8(header).map_err(|_| Error::usage("its header is no text"))?;
     let data = &rest[start + length..];
     let (columns, row, rows) = layout(header)?;
-    let wanted = row.checked_mul(rows).unwrap_or(usize::MAX);
+    let wanted = row.saturating_mul(rows);
     if data.len() != wanted {
         return Err(Error::usage(format!(
             "{rows} rows of {row} bytes are {wanted}, {} are there: it is cut, or its header lies",

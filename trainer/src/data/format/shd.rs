@@ -48,6 +48,13 @@ pub(super) fn read(bytes: Vec<u8>, source: &Source, sink: &mut Sink<'_>) -> Resu
     }
     let file =
         File::from_bytes(bytes).map_err(|error| Error::usage(format!("damaged HDF5: {error}")))?;
+    // What lies behind the last value that is read would not be missed otherwise.
+    let (claimed, there) = (file.superblock().eof_address, file.as_bytes().len() as u64);
+    if there < claimed {
+        return Err(Error::usage(format!(
+            "cut short: it says that it has {claimed} bytes, {there} are there"
+        )));
+    }
     let times = Arrays::open(&file, "spikes/times")?;
     let units = Arrays::open(&file, "spikes/units")?;
     let labels = labels(&file)?;
