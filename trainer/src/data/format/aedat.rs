@@ -192,5 +192,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Event>> {
         rest = after;
         packet += 1;
     }
+    if packet == 0 {
+        return Err(Error::usage("it holds no packet of events: it is cut"));
+    }
     Ok(events)
 }
