@@ -37,11 +37,15 @@ pub fn seeded_samples(model: &Model<'_>, count: usize, seed: u64) -> Vec<Sample>
             };
             return Sample::Still(Frame::Bytes((0..units).map(|_| value()).collect()));
         }
-        let mut words = vec![0; units.div_ceil(32)];
-        for unit in 0..units {
-            words[unit / 32] |= u32::from(random.random_bool(density)) << (unit % 32);
-        }
-        Sample::Still(Frame::Words(words))
+        // Spikes come anew in every step, as from a sensor.
+        let mut frame = || {
+            let mut words = vec![0; units.div_ceil(32)];
+            for unit in 0..units {
+                words[unit / 32] |= u32::from(random.random_bool(density)) << (unit % 32);
+            }
+            Frame::Words(words)
+        };
+        Sample::Sequence((0..model.steps()).map(|_| frame()).collect())
     };
     (0..count).map(sample).collect()
 }
