@@ -99,6 +99,15 @@ pub(crate) fn read(words: &[u32], offset: usize, count: usize) -> u32 {
     value & low_mask(count)
 }
 
+/// Calls `visit` with the index of every set bit, from the lowest on.
+#[inline(always)]
+pub(crate) fn visit_set(mut word: u32, mut visit: impl FnMut(usize)) {
+    while word != 0 {
+        visit(word.trailing_zeros() as usize);
+        word &= word - 1;
+    }
+}
+
 /// Replaces the `count` (at most 32) bits from `offset` on by the lowest bits of `value`.
 #[inline]
 pub(crate) fn write(words: &mut [u32], offset: usize, count: usize, value: u32) {

@@ -111,7 +111,7 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
         self.reset();
         self.load(input);
         for _ in 0..self.model.steps() {
-            self.advance(input, |_| {});
+            self.advance(input, &mut |_| {});
         }
         self.decision()
     }
@@ -123,9 +123,9 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
 
     /// As [`step`](Self::step), and calls `after` with the index of each layer when its spikes are
     /// there: to measure layers. A graded input's first-layer sums count to layer 0.
-    pub fn step_observed(&mut self, input: Input<'_>, after: impl FnMut(usize)) {
+    pub fn step_observed(&mut self, input: Input<'_>, mut after: impl FnMut(usize)) {
         self.load(input);
-        self.advance(input, after);
+        self.advance(input, &mut after);
     }
 
     /// Steps since the network was at rest.
@@ -207,19 +207,12 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
         }
         let kernel = kernel_for(self.kernel, first, kind);
         let weights = self.model.weights(first);
+        let channels = usize::from(first.output().channels);
         let (half, _) = static_sums(first, kind);
         let stored = &mut *self.sums;
-        for_blocks(first, |block, neuron, count| {
-            let mut sums = [0; BLOCK];
-            kernel.sums(
-                first,
-                weights,
-                input,
-                block.position,
-                block.index,
-                &mut sums,
-            );
-            let values = sums.iter().take(count);
+        kernel.sums(first, weights, input, &mut |position, block, sums| {
+            let values = sums.iter().take(channels - block * BLOCK);
+            let neuron = position * channels + block * BLOCK;
             if half {
                 let stored = bytemuck::cast_slice_mut::<u32, i16>(stored);
                 let stored = stored.get_mut(neuron..).unwrap_or(&mut []);
@@ -239,7 +232,7 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
     }
 
     /// One step of every layer.
-    pub(crate) fn advance(&mut self, input: Input<'_>, mut after: impl FnMut(usize)) {
+    pub(crate) fn advance(&mut self, input: Input<'_>, after: &mut dyn FnMut(usize)) {
         let model = self.model;
         let mut previous = 0;
         for (index, layer) in model.layers().iter().enumerate() {
@@ -254,35 +247,31 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
                 )
             };
             previous = at;
-            let kernel = kernel_for(self.kernel, layer, kind);
-            let weights = model.weights(layer);
-            let (half, _) = static_sums(layer, kind);
+            // The reference is the definition, in 64 bits.
+            let wide = self.kernel == Some(Kernel::Reference);
             let membranes = self.membranes.get_mut(layer.membranes_at as usize..);
-            let mut neurons = Neurons {
-                lif: layer.lif(),
-                // The reference is the definition, in 64 bits.
-                narrow: layer.is_narrow() && self.kernel != Some(Kernel::Reference),
-                thresholds: model.thresholds(layer),
-                biases: model.biases(layer),
-                spikes,
-                membranes: membranes.unwrap_or(&mut []),
-            };
-            for_blocks(layer, |block, neuron, count| {
-                let mut sums = [0; BLOCK];
-                if kind.is_graded() {
-                    read_sums(self.sums, half, neuron, &mut sums);
+            let membranes = membranes.unwrap_or(&mut []);
+            let mut neurons = Neurons::new(model, layer, wide, spikes, membranes);
+            if kind.is_graded() {
+                let (half, _) = static_sums(layer, kind);
+                let units = layer.units();
+                if half {
+                    let sums = bytemuck::cast_slice::<u32, i16>(self.sums);
+                    neurons.update_all(sums.get(..units).unwrap_or(&[]));
                 } else {
-                    kernel.sums(
-                        layer,
-                        weights,
-                        source,
-                        block.position,
-                        block.index,
-                        &mut sums,
-                    );
+                    let sums = bytemuck::cast_slice::<u32, i32>(self.sums);
+                    neurons.update_all(sums.get(..units).unwrap_or(&[]));
                 }
-                neurons.update(neuron, block.index * BLOCK, count, &sums);
-            });
+            } else {
+                let kernel = kernel_for(self.kernel, layer, kind);
+                let channels = usize::from(layer.output().channels);
+                let weights = model.weights(layer);
+                kernel.sums(layer, weights, source, &mut |position, block, sums| {
+                    let channel = block * BLOCK;
+                    let sums = sums.get(..channels - channel).unwrap_or(sums);
+                    neurons.update(position * channels + channel, channel, sums);
+                });
+            }
             after(index);
         }
         self.step = self.step.saturating_add(1);
@@ -307,51 +296,6 @@ fn kernel_for(forced: Option<Kernel>, layer: &Layer, kind: InputKind) -> Kernel 
     forced
         .filter(|kernel| kernel.supports(layer, kind))
         .unwrap_or_else(|| Kernel::choose(layer, kind))
-}
-
-/// A block of outputs: its position in the map and its index among the channels.
-#[derive(Clone, Copy)]
-struct Block {
-    position: usize,
-    index: usize,
-}
-
-/// Calls `visit(block, neuron, count)` for every block of a layer: `count` neurons from the flat
-/// index `neuron` on.
-#[inline(always)]
-fn for_blocks(layer: &Layer, mut visit: impl FnMut(Block, usize, usize)) {
-    let output = layer.output();
-    let channels = usize::from(output.channels);
-    for position in 0..usize::from(output.height) * usize::from(output.width) {
-        for index in 0..channels.div_ceil(BLOCK) {
-            let first = index * BLOCK;
-            let neuron = position * channels + first;
-            visit(
-                Block { position, index },
-                neuron,
-                (channels - first).min(BLOCK),
-            );
-        }
-    }
-}
-
-/// Reads the stored sums of a block.
-fn read_sums(stored: &[u32], half: bool, neuron: usize, sums: &mut [i32; BLOCK]) {
-    if half {
-        let stored = bytemuck::cast_slice::<u32, i16>(stored)
-            .get(neuron..)
-            .unwrap_or(&[]);
-        sums.iter_mut()
-            .zip(stored)
-            .for_each(|(to, from)| *to = i32::from(*from));
-    } else {
-        let stored = bytemuck::cast_slice::<u32, i32>(stored)
-            .get(neuron..)
-            .unwrap_or(&[]);
-        sums.iter_mut()
-            .zip(stored)
-            .for_each(|(to, from)| *to = *from);
-    }
 }
 
 /// The first neuron whose state differs between two networks after the same step.

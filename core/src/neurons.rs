@@ -1,82 +1,148 @@
-//! The neurons of a layer: a block of them advances by one step.
+//! The neurons of a layer: a run of them advances by one step.
 
 use crate::bits;
 use crate::kernel::BLOCK;
-use crate::lif::{Lif, Membrane, Neuron};
-use crate::model::Parameters;
+use crate::lif::{Lif, Membrane, Neuron, Reset};
+use crate::model::{Layer, Model, Parameters};
 
 /// Parameters and state of a layer's neurons.
 pub(crate) struct Neurons<'a> {
-    pub(crate) lif: Lif,
+    lif: Lif,
     /// Whether 32-bit arithmetic is proven exact.
-    pub(crate) narrow: bool,
-    pub(crate) thresholds: Parameters<'a>,
-    pub(crate) biases: Parameters<'a>,
-    pub(crate) spikes: &'a mut [u32],
-    pub(crate) membranes: &'a mut [u32],
+    narrow: bool,
+    thresholds: Parameters<'a>,
+    biases: Parameters<'a>,
+    /// Parameters of narrow neurons that repeat at least once a block.
+    threshold_tile: Option<[i16; BLOCK]>,
+    bias_tile: Option<[i16; BLOCK]>,
+    channels: usize,
+    spikes: &'a mut [u32],
+    membranes: &'a mut [u32],
 }
 
-impl Neurons<'_> {
-    /// Updates `count` neurons from the flat index `first` on, whose channels start at `channel`.
-    pub(crate) fn update(
-        &mut self,
-        first: usize,
-        channel: usize,
-        count: usize,
-        sums: &[i32; BLOCK],
-    ) {
-        for offset in (0..count).step_by(32) {
-            let (first, channel) = (first + offset, channel + offset);
-            let sums = sums.get(offset..count.min(offset + 32)).unwrap_or(&[]);
+impl<'a> Neurons<'a> {
+    /// The neurons of a layer with their spikes of the step before; `wide` takes the membrane
+    /// equation as it is defined, in 64 bits.
+    pub(crate) fn new<const LAYERS: usize>(
+        model: &Model<'a, LAYERS>,
+        layer: &Layer,
+        wide: bool,
+        spikes: &'a mut [u32],
+        membranes: &'a mut [u32],
+    ) -> Self {
+        let (thresholds, biases) = (model.thresholds(layer), model.biases(layer));
+        let channels = usize::from(layer.output().channels);
+        Self {
+            lif: layer.lif(),
+            narrow: layer.is_narrow() && !wide,
+            thresholds,
+            biases,
+            threshold_tile: thresholds.tile(channels),
+            bias_tile: biases.tile(channels),
+            channels,
+            spikes,
+            membranes,
+        }
+    }
+
+    /// Updates all neurons of the layer, given all their sums.
+    pub(crate) fn update_all<S: Copy + Into<i32>>(&mut self, sums: &[S]) {
+        // Where every parameter repeats at least once a block, a run goes on over the next
+        // positions.
+        if self.narrow && self.threshold_tile.is_some() && self.bias_tile.is_some() {
+            for (index, sums) in sums.chunks(BLOCK).enumerate() {
+                self.update(index * BLOCK, 0, sums);
+            }
+            return;
+        }
+        for (position, sums) in sums.chunks(self.channels).enumerate() {
+            for (block, sums) in sums.chunks(BLOCK).enumerate() {
+                let channel = block * BLOCK;
+                self.update(position * self.channels + channel, channel, sums);
+            }
+        }
+    }
+
+    /// Updates as many neurons as there are sums, at most a block, from the flat index `first`
+    /// on, whose channels start at `channel`.
+    #[inline(never)]
+    pub(crate) fn update<S: Copy + Into<i32>>(&mut self, first: usize, channel: usize, sums: &[S]) {
+        for (index, sums) in sums.chunks(32).enumerate() {
+            let (first, channel) = (first + 32 * index, channel + 32 * index);
             let spiked = bits::read(self.spikes, first, sums.len());
             let fired = if self.narrow {
-                self.update_narrow(first, channel, spiked, sums)
+                // Without a spike nothing resets.
+                match self.lif.reset {
+                    _ if spiked == 0 => self.narrow(Reset::None, first, channel, 0, sums),
+                    Reset::None => self.narrow(Reset::None, first, channel, 0, sums),
+                    Reset::Zero => self.narrow(Reset::Zero, first, channel, spiked, sums),
+                    Reset::Subtract => self.narrow(Reset::Subtract, first, channel, spiked, sums),
+                }
             } else {
-                self.update_wide(first, channel, spiked, sums)
+                self.wide(first, channel, spiked, sums)
             };
             bits::write(self.spikes, first, sums.len(), fired);
         }
     }
 
-    /// Up to 32 neurons with `i16` membranes.
+    /// Up to 32 neurons with `i16` membranes; compiled once for each reset.
     #[inline(always)]
-    fn update_narrow(&mut self, first: usize, channel: usize, spiked: u32, sums: &[i32]) -> u32 {
+    fn narrow<S: Copy + Into<i32>>(
+        &mut self,
+        reset: Reset,
+        first: usize,
+        channel: usize,
+        mut spiked: u32,
+        sums: &[S],
+    ) -> u32 {
+        let lif = Lif { reset, ..self.lif };
         let membranes = bytemuck::cast_slice_mut::<u32, i16>(self.membranes);
         let membranes = membranes.get_mut(first..).unwrap_or(&mut []);
-        let (thresholds, biases) = (self.thresholds.halves(), self.biases.halves());
-        let (mut threshold_at, threshold_stride) = self.thresholds.run(first, channel);
-        let (mut bias_at, bias_stride) = self.biases.run(first, channel);
-        let lif = self.lif;
-        let mut spiked = spiked;
+        let thresholds = match &self.threshold_tile {
+            // A run starts at the first channel, or its block has no more than the layer.
+            Some(tile) => tile.get(channel % BLOCK..).unwrap_or(&[]),
+            None => self.thresholds.halves_from(first, channel),
+        };
+        let biases = match &self.bias_tile {
+            Some(tile) => tile.get(channel % BLOCK..).unwrap_or(&[]),
+            None => self.biases.halves_from(first, channel),
+        };
         let mut fired = 0;
-        for (bit, (membrane, &sum)) in membranes.iter_mut().zip(sums).enumerate() {
-            let value = |values: &[i16], at: usize| i32::from(values.get(at).copied().unwrap_or(0));
+        let parameters = thresholds.iter().zip(biases);
+        for ((membrane, &sum), (&threshold, &bias)) in
+            membranes.iter_mut().zip(sums).zip(parameters)
+        {
             let (after, spike) = lif.update_narrow(Neuron {
                 membrane: i32::from(*membrane),
                 spiked: spiked & 1 == 1,
-                sum,
-                threshold: value(thresholds, threshold_at),
-                bias: value(biases, bias_at),
+                sum: sum.into(),
+                threshold: threshold.into(),
+                bias: bias.into(),
             });
             *membrane = after as i16;
-            fired |= u32::from(spike) << bit;
             spiked >>= 1;
-            threshold_at += threshold_stride;
-            bias_at += bias_stride;
+            fired = fired >> 1 | u32::from(spike) << 31;
         }
-        fired
+        // The first neuron's spike is at the bottom of the word.
+        fired >> (32 - sums.len())
     }
 
     /// Up to 32 neurons of any kind.
     #[inline(never)]
-    fn update_wide(&mut self, first: usize, channel: usize, spiked: u32, sums: &[i32]) -> u32 {
+    fn wide<S: Copy + Into<i32>>(
+        &mut self,
+        first: usize,
+        channel: usize,
+        spiked: u32,
+        sums: &[S],
+    ) -> u32 {
         let mut fired = 0;
         for (k, &sum) in sums.iter().enumerate() {
             let neuron = first + k;
             let (after, spike) = self.lif.update(Neuron {
                 membrane: self.membrane(neuron),
                 spiked: spiked >> k & 1 == 1,
-                sum,
+                sum: sum.into(),
                 threshold: self.thresholds.get(neuron, channel + k),
                 bias: self.biases.get(neuron, channel + k),
             });

@@ -41,7 +41,7 @@ impl<const LAYERS: usize> Network<'_, LAYERS> {
         self.reset();
         self.load(input);
         while self.step < self.model().steps() {
-            self.advance(input, |_| {});
+            self.advance(input, &mut |_| {});
             if self.is_final() {
                 break;
             }

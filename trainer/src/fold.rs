@@ -214,8 +214,9 @@ impl<'a> FloatLayer<'a> {
                 )
             }
         };
-        // Whole words of outputs, or a graded input, favour adding columns of weights.
-        let order = if index == 0 || outputs >= 32 {
+        // The kernel for graded inputs reads rows of taps. Spikes favour columns of outputs, unless
+        // most of each word would be padding.
+        let order = if index > 0 && outputs >= 16 {
             WeightOrder::InputMajor
         } else {
             WeightOrder::OutputMajor

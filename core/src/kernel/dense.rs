@@ -3,7 +3,8 @@
 //! The cost does not depend on how many inputs spike: a popcount for each word of each output's
 //! row of weights.
 
-use super::{BLOCK, Sums, visit_runs};
+use super::geometry::Geometry;
+use super::{BLOCK, Sums, Visit};
 use crate::bits;
 use crate::model::{Input, InputKind, Layer, WeightOrder};
 
@@ -18,46 +19,49 @@ impl Sums for Dense {
             && layer.spec().order == WeightOrder::OutputMajor
     }
 
-    fn sums(
-        layer: &Layer,
-        weights: &[u32],
-        input: Input<'_>,
-        position: usize,
-        block: usize,
-        sums: &mut [i32; BLOCK],
-    ) {
+    fn sums(layer: &Layer, weights: &[u32], input: Input<'_>, visit: Visit<'_>) {
         let (words, flip) = match input {
             Input::Spikes(words) => (words, false),
             Input::Bipolar(words) => (words, true),
             Input::U8(_) | Input::I8(_) => return,
         };
         let row_words = layer.row_words();
-        let first = block * BLOCK;
-        let channels = usize::from(layer.output().channels);
-        let rows = || weights.chunks(row_words).take(channels).skip(first);
-        sums.fill(0);
-        let mut total = 0;
-        visit_runs(layer, position, |at, tap, count| {
-            for offset in (0..count).step_by(32) {
-                let count = (count - offset).min(32);
-                let s = bits::read(words, at + offset, count);
-                if flip {
-                    total += count as i32;
-                    for (sum, row) in sums.iter_mut().zip(rows()) {
-                        let w = bits::read(row, tap + offset, count);
-                        *sum -= 2 * (w ^ s).count_ones() as i32;
+        let geometry = Geometry::new(layer);
+        let mut sums = [0; BLOCK];
+        geometry.visit_positions(|position, corner| {
+            for block in 0..geometry.blocks() {
+                let rows = || {
+                    weights
+                        .chunks(row_words)
+                        .take(geometry.outputs)
+                        .skip(block * BLOCK)
+                };
+                sums.fill(0);
+                let mut total = 0;
+                geometry.visit_runs(corner, |at, tap, count| {
+                    for offset in (0..count).step_by(32) {
+                        let count = (count - offset).min(32);
+                        let s = bits::read(words, at + offset, count);
+                        if flip {
+                            total += count as i32;
+                            for (sum, row) in sums.iter_mut().zip(rows()) {
+                                let w = bits::read(row, tap + offset, count);
+                                *sum -= 2 * (w ^ s).count_ones() as i32;
+                            }
+                        } else if s != 0 {
+                            total -= s.count_ones() as i32;
+                            for (sum, row) in sums.iter_mut().zip(rows()) {
+                                let w = bits::read(row, tap + offset, count);
+                                *sum += 2 * (w & s).count_ones() as i32;
+                            }
+                        }
                     }
-                } else if s != 0 {
-                    total -= s.count_ones() as i32;
-                    for (sum, row) in sums.iter_mut().zip(rows()) {
-                        let w = bits::read(row, tap + offset, count);
-                        *sum += 2 * (w & s).count_ones() as i32;
-                    }
+                });
+                for sum in &mut sums {
+                    *sum += total;
                 }
+                visit(position, block, &sums);
             }
         });
-        for sum in sums {
-            *sum += total;
-        }
     }
 }

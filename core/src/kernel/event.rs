@@ -1,9 +1,12 @@
-//! Event-driven: the weight columns of the set input bits are added into bit-sliced counters.
+//! Event-driven: the weight columns of the set input bits are counted, 32 outputs a word.
 //!
-//! Plane `p` holds bit `p` of the counters of 32 outputs, so that one addition serves all of
-//! them; seven columns at a time go through carry-save adders first. Then `x_j = 2 count_j - P(s)`. The cost follows the number of spikes.
+//! The spikes of a step are listed once; each output position takes its own out of the list, and
+//! [`counters`](super::counters) adds up their columns. Then `x_j = 2 count_j - P(s)`. The cost
+//! follows the number of spikes.
 
-use super::{BLOCK, Sums, visit_runs};
+use super::counters::{self, CAPACITY, GROUP};
+use super::geometry::Geometry;
+use super::{BLOCK, Sums, Visit};
 use crate::bits;
 use crate::model::{Input, InputKind, Layer, WeightOrder};
 
@@ -18,169 +21,273 @@ impl Sums for Event {
             && layer.spec().order == WeightOrder::InputMajor
     }
 
-    fn sums(
-        layer: &Layer,
-        weights: &[u32],
-        input: Input<'_>,
-        position: usize,
-        block: usize,
-        sums: &mut [i32; BLOCK],
-    ) {
+    #[inline(never)]
+    fn sums(layer: &Layer, weights: &[u32], input: Input<'_>, visit: Visit<'_>) {
         let Input::Spikes(words) = input else { return };
-        let row_words = layer.row_words();
-        let first = block * WORDS;
-        // The words of a row that belong to the block.
-        let width = row_words.saturating_sub(first).min(WORDS);
-        let mut counters = [Counters::new(), Counters::new()];
-        let mut group = Group {
-            rows: [0; 7],
-            len: 0,
-        };
-        let mut total = 0;
-        visit_runs(layer, position, |at, tap, count| {
-            for offset in (0..count).step_by(32) {
-                let mut s = bits::read(words, at + offset, (count - offset).min(32));
-                let mut row = (tap + offset) * row_words + first;
-                // Walks the set bits; `row` is the weight word of bit 0 of `s`.
-                while s != 0 {
-                    let zeros = s.trailing_zeros();
-                    row += zeros as usize * row_words;
-                    s >>= zeros;
-                    total += 1;
-                    if group.push(row) {
-                        group.drain(weights, width, &mut counters);
+        let geometry = Geometry::new(layer);
+        let mut list = List::new();
+        let listed = list.fill(&geometry, words);
+        let mut columns = Columns::new(weights, layer.row_words());
+        let mut sums = [0; BLOCK];
+        let mut position = 0;
+        for row in 0..geometry.output[0] {
+            list.rewind();
+            for column in 0..geometry.output[1] {
+                let corner = [row * geometry.pitch[0], column * geometry.pitch[1]];
+                for block in 0..geometry.blocks() {
+                    // What another block has collected serves this one too.
+                    if !columns.select(block) {
+                        if listed {
+                            list.walk(&geometry, corner, |tap| columns.push(tap, &mut sums));
+                        } else {
+                            scan(&geometry, corner, words, |tap| columns.push(tap, &mut sums));
+                        }
                     }
-                    s &= !1;
+                    columns.finish(&mut sums);
+                    visit(position, block, &sums);
                 }
-            }
-        });
-        group.drain(weights, width, &mut counters);
-        for (counters, sums) in counters.iter().zip(sums.chunks_mut(32)).take(width) {
-            counters.read(total, sums);
-        }
-    }
-}
-
-/// Words of outputs in a block.
-const WORDS: usize = BLOCK / 32;
-
-/// First weight words of up to seven rows that are added together.
-struct Group {
-    rows: [usize; 7],
-    len: usize,
-}
-
-impl Group {
-    /// Adds a row; `true` where the group is full.
-    #[inline(always)]
-    fn push(&mut self, row: usize) -> bool {
-        if let Some(slot) = self.rows.get_mut(self.len) {
-            *slot = row;
-            self.len += 1;
-        }
-        self.len == self.rows.len()
-    }
-
-    /// Adds the rows to the counters and empties the group.
-    #[inline(always)]
-    fn drain(&mut self, weights: &[u32], width: usize, counters: &mut [Counters; WORDS]) {
-        let full = self.len == self.rows.len();
-        for (word, counters) in counters.iter_mut().enumerate().take(width) {
-            let column = |row: usize| weights.get(row + word).copied().unwrap_or(0);
-            if full {
-                counters.add_seven(self.rows.map(column));
-            } else {
-                for &row in self.rows.iter().take(self.len) {
-                    counters.add(0, column(row));
-                }
+                columns.clear();
+                position += 1;
             }
         }
-        self.len = 0;
     }
 }
 
-/// Planes that counters can have: the loader has proven that a count fits 31 bits.
-const PLANES: usize = 31;
-
-/// 32 counters, bit-sliced: bit `k` of plane `p` is bit `p` of counter `k`.
-struct Counters {
-    planes: [u32; PLANES],
-    used: usize,
+/// Calls `found` with the tap of every spike that an output position reads, bit by bit.
+#[inline(never)]
+fn scan(geometry: &Geometry, corner: [usize; 2], words: &[u32], mut found: impl FnMut(usize)) {
+    geometry.visit_runs(corner, |at, tap, count| {
+        for offset in (0..count).step_by(32) {
+            let spikes = bits::read(words, at + offset, (count - offset).min(32));
+            bits::visit_set(spikes, |bit| found(tap + offset + bit));
+        }
+    });
 }
 
-impl Counters {
-    #[inline(always)]
+/// Rows of a map that a list can hold.
+const ROWS: usize = 64;
+
+/// Spikes that a list can hold.
+const SPIKES: usize = 512;
+
+/// The spikes of a map, row by row.
+struct List {
+    /// Flat index within its row of each spike, in order.
+    spikes: [u16; SPIKES],
+    /// Where each row begins in the list; the entry behind the last row is the end.
+    starts: [u16; ROWS + 1],
+    /// First spike of each row that positions from the current one on can read.
+    cursors: [u16; ROWS],
+}
+
+impl List {
     fn new() -> Self {
         Self {
-            planes: [0; PLANES],
-            used: 0,
+            spikes: [0; SPIKES],
+            starts: [0; ROWS + 1],
+            cursors: [0; ROWS],
         }
     }
 
-    /// Adds `2^plane` to counter `k` where bit `k` of `carry` is set.
+    /// Lists the spikes; `false` where there is no room for them.
     #[inline(always)]
-    fn add(&mut self, plane: usize, mut carry: u32) {
-        let mut index = plane;
-        while carry != 0 {
-            let Some(plane) = self.planes.get_mut(index) else {
+    fn fill(&mut self, geometry: &Geometry, words: &[u32]) -> bool {
+        let row_len = geometry.map[1] * geometry.channels;
+        if geometry.map[0] > ROWS {
+            return false;
+        }
+        let mut len = 0;
+        for row in 0..geometry.map[0] {
+            for offset in (0..row_len).step_by(32) {
+                let spikes = bits::read(words, row * row_len + offset, (row_len - offset).min(32));
+                bits::visit_set(spikes, |bit| {
+                    if let Some(slot) = self.spikes.get_mut(len) {
+                        *slot = (offset + bit) as u16;
+                    }
+                    len += 1;
+                });
+                if len > SPIKES {
+                    return false;
+                }
+            }
+            if let Some(start) = self.starts.get_mut(row + 1) {
+                *start = len as u16;
+            }
+        }
+        true
+    }
+
+    /// Goes back to the first column of the map.
+    fn rewind(&mut self) {
+        for (cursor, start) in self.cursors.iter_mut().zip(&self.starts) {
+            *cursor = *start;
+        }
+    }
+
+    /// Calls `found` with the tap of every spike that an output position reads, once for each
+    /// place of the pooling window that reads it. Positions of a row come from left to right.
+    #[inline(always)]
+    fn walk(&mut self, geometry: &Geometry, corner: [usize; 2], mut found: impl FnMut(usize)) {
+        let channels = geometry.channels;
+        let [kernel_height, kernel_width] = geometry.kernel;
+        let [span_height, span_width] = geometry.span();
+        let row_taps = kernel_width * channels;
+        let place_step = geometry.stride[1] * channels;
+        let (span, places) = (span_width * channels, geometry.window[1]);
+        // Left edge within a row; behind padding it lies left of column 0.
+        let left = (corner[1] as i32 - geometry.padding[1] as i32) * channels as i32;
+        let first = geometry.padding[0].saturating_sub(corner[0]);
+        let end =
+            span_height.min((geometry.map[0] + geometry.padding[0]).saturating_sub(corner[0]));
+        for down in first..end {
+            let row = corner[0] + down - geometry.padding[0];
+            let (Some(cursor), Some(&row_end)) =
+                (self.cursors.get_mut(row), self.starts.get(row + 1))
+            else {
                 return;
             };
-            (*plane, carry) = (*plane ^ carry, *plane & carry);
-            index += 1;
-        }
-        self.used = self.used.max(index);
-    }
-
-    /// Adds bit `k` of each of seven columns to counter `k`: carry-save adders make three planes
-    /// of them.
-    #[inline(always)]
-    fn add_seven(&mut self, [a, b, c, d, e, f, g]: [u32; 7]) {
-        let (ones, twos_a) = full_add(a, b, c);
-        let (ones, twos_b) = full_add(ones, d, e);
-        let (ones, twos_c) = full_add(ones, f, g);
-        let (twos, fours) = full_add(twos_a, twos_b, twos_c);
-        let [plane_0, plane_1, plane_2, ..] = &mut self.planes;
-        let carry = *plane_0 & ones;
-        *plane_0 ^= ones;
-        let (sum, carry) = full_add(*plane_1, twos, carry);
-        *plane_1 = sum;
-        let (sum, carry) = full_add(*plane_2, fours, carry);
-        *plane_2 = sum;
-        self.used = self.used.max(3);
-        self.add(3, carry);
-    }
-
-    /// Sets `sums[k]` to twice counter `k` minus `total`.
-    #[inline(always)]
-    fn read(&self, total: i32, sums: &mut [i32]) {
-        // Four counters at a time, a byte each, eight planes a byte.
-        for (quad, sums) in sums.chunks_mut(4).enumerate() {
-            for (byte, planes) in self.planes.chunks(8).enumerate() {
-                if byte * 8 >= self.used && byte > 0 {
-                    break;
+            let spikes = self.spikes.get(usize::from(*cursor)..usize::from(row_end));
+            let mut spikes = spikes.unwrap_or(&[]);
+            while let [spike, rest @ ..] = spikes
+                && i32::from(*spike) < left
+            {
+                spikes = rest;
+                *cursor += 1;
+            }
+            if spikes.is_empty() {
+                continue;
+            }
+            for dy in 0..geometry.window[0] {
+                let ky = down.wrapping_sub(dy * geometry.stride[0]);
+                if ky >= kernel_height {
+                    continue;
                 }
-                let mut lanes = 0u32;
-                for (index, plane) in planes.iter().enumerate().take(self.used - byte * 8) {
-                    // Spreads four bits over the lowest bits of four bytes.
-                    let bits = plane >> (quad * 4) & 0xF;
-                    lanes |= (bits.wrapping_mul(0x0020_4081) & 0x0101_0101) << index;
-                }
-                for (sum, lane) in sums.iter_mut().zip(lanes.to_le_bytes()) {
-                    let count = i32::from(lane) << (byte * 8 + 1);
-                    *sum = if byte == 0 {
-                        count - total
-                    } else {
-                        *sum + count
-                    };
+                let tap = ky * row_taps;
+                for &spike in spikes {
+                    let mut along = (i32::from(spike) - left) as usize;
+                    if along >= span {
+                        break;
+                    }
+                    for _ in 0..places {
+                        // Left of the place's window it wraps around to a large number.
+                        if along < row_taps {
+                            found(tap + along);
+                        }
+                        along = along.wrapping_sub(place_step);
+                    }
                 }
             }
         }
     }
 }
 
-/// Sum and carry of three bits, in every position.
-#[inline(always)]
-fn full_add(a: u32, b: u32, c: u32) -> (u32, u32) {
-    let partial = a ^ b;
-    (partial ^ c, a & b | partial & c)
+/// The weight columns that one output position adds up.
+struct Columns<'a> {
+    weights: &'a [u32],
+    row_words: usize,
+    /// First word of each column, of the block of outputs 0.
+    offsets: [[u32; GROUP]; CAPACITY / GROUP],
+    len: usize,
+    block: usize,
+    /// Columns that are in `sums` already.
+    counted: u32,
+    /// Whether the columns are those of this position.
+    collected: bool,
+}
+
+impl<'a> Columns<'a> {
+    fn new(weights: &'a [u32], row_words: usize) -> Self {
+        Self {
+            weights,
+            row_words,
+            offsets: [[0; GROUP]; CAPACITY / GROUP],
+            len: 0,
+            block: 0,
+            counted: 0,
+            collected: false,
+        }
+    }
+
+    /// Forgets the columns of a position.
+    #[inline(always)]
+    fn clear(&mut self) {
+        self.len = 0;
+        self.collected = false;
+    }
+
+    /// Turns to a block of outputs; `true` where all columns are here already.
+    #[inline(always)]
+    fn select(&mut self, block: usize) -> bool {
+        self.block = block;
+        let here = self.collected && self.counted == 0;
+        if !here {
+            self.len = 0;
+        }
+        self.counted = 0;
+        here
+    }
+
+    /// Adds the column of a tap.
+    #[inline(always)]
+    fn push(&mut self, tap: usize, sums: &mut [i32; BLOCK]) {
+        if self.len == CAPACITY {
+            self.flush(sums);
+            self.len = 0;
+        }
+        if let Some(slot) = self.offsets.as_flattened_mut().get_mut(self.len) {
+            *slot = (tap * self.row_words) as u32;
+            self.len += 1;
+        }
+    }
+
+    /// Sets the sums of the block.
+    #[inline(always)]
+    fn finish(&mut self, sums: &mut [i32; BLOCK]) {
+        let flushed = self.counted;
+        self.flush(sums);
+        // Twice the count so far, which may be of several flushes.
+        let total = self.counted as i32;
+        self.counted = flushed;
+        self.collected = true;
+        for sum in sums {
+            *sum = sum.wrapping_sub(total);
+        }
+    }
+
+    /// Adds twice the counts of the collected columns to the sums.
+    #[inline(never)]
+    fn flush(&mut self, sums: &mut [i32; BLOCK]) {
+        if self.counted == 0 {
+            sums.fill(0);
+        }
+        let groups = self.len.div_ceil(GROUP);
+        if let Some(rest) = self
+            .offsets
+            .as_flattened_mut()
+            .get_mut(self.len..groups * GROUP)
+        {
+            // No such column: it counts nothing.
+            rest.fill(u32::MAX);
+        }
+        let columns = self.offsets.get(..groups).unwrap_or(&[]);
+        let first = self.block * (BLOCK / 32);
+        let words = self.row_words.saturating_sub(first);
+        for (word, sums) in sums
+            .as_chunks_mut::<32>()
+            .0
+            .iter_mut()
+            .enumerate()
+            .take(words)
+        {
+            let weights = self.weights.get(first + word..).unwrap_or(&[]);
+            let counters = counters::transpose(counters::count(weights, columns));
+            for (i, counters) in counters.iter().enumerate() {
+                for (b, count) in counters.to_le_bytes().into_iter().enumerate() {
+                    // Twice a count may pass 32 bits where the difference does not.
+                    sums[8 * b + i] = sums[8 * b + i].wrapping_add(2 * i32::from(count));
+                }
+            }
+        }
+        self.counted += self.len as u32;
+    }
 }

@@ -4,36 +4,37 @@
 //! faster, for the layers that it supports. A kernel is added in the `kernels!` list below, which
 //! also runs the shared test suite over it.
 
+mod counters;
 pub mod dense;
 pub mod event;
+mod geometry;
 pub mod graded;
 pub mod reference;
 #[cfg(test)]
 mod suite;
 
 use crate::model::{Input, InputKind, Layer};
+use geometry::Geometry;
 
 /// Outputs that a kernel computes at once: the bits of two words.
 pub const BLOCK: usize = 64;
 
-/// What a kernel computes: the synaptic sums of a block of outputs at one position.
+/// Takes the sums of a block of outputs: `visit(position, block, sums)`.
+///
+/// `sums[k]` is the synaptic sum `x_j` of channel `j = 64 * block + k` at `position`
+/// (`y * width + x` of the layer's output). What the entries behind the last channel hold is not
+/// defined.
+pub type Visit<'a> = &'a mut dyn FnMut(usize, usize, &[i32; BLOCK]);
+
+/// What a kernel computes: the synaptic sums of a layer in one time step.
 pub trait Sums {
     /// Whether the kernel can compute a layer that reads inputs of this kind.
     fn supports(layer: &Layer, kind: InputKind) -> bool;
 
-    /// Sets `sums[k]` to the synaptic sum `x_j` of channel `j = 64 * block + k` at `position`
-    /// (`y * width + x` of the layer's output), for every channel of the layer in the block.
-    /// What the other entries hold afterwards is not defined.
+    /// Calls `visit` once for every position and block of the layer, in any order.
     ///
     /// `weights` are the layer's words, [`Model::weights`](crate::model::Model::weights).
-    fn sums(
-        layer: &Layer,
-        weights: &[u32],
-        input: Input<'_>,
-        position: usize,
-        block: usize,
-        sums: &mut [i32; BLOCK],
-    );
+    fn sums(layer: &Layer, weights: &[u32], input: Input<'_>, visit: Visit<'_>);
 }
 
 macro_rules! kernels {
@@ -52,20 +53,15 @@ macro_rules! kernels {
             }
 
             /// See [`Sums::sums`].
-            #[inline]
             pub(crate) fn sums(
                 self,
                 layer: &Layer,
                 weights: &[u32],
                 input: Input<'_>,
-                position: usize,
-                block: usize,
-                sums: &mut [i32; BLOCK],
+                visit: Visit<'_>,
             ) {
                 match self {
-                    $(Kernel::$name => {
-                        <$kernel>::sums(layer, weights, input, position, block, sums)
-                    })*
+                    $(Kernel::$name => <$kernel>::sums(layer, weights, input, visit),)*
                 }
             }
         }
@@ -102,57 +98,12 @@ impl Kernel {
 /// Synaptic operations of a layer that reads `input`: nonzero inputs times the weights that each
 /// meets, padding excluded. A pooled input counts once where its pooled value is not 0.
 pub fn synaptic_operations(layer: &Layer, input: Input<'_>) -> u64 {
-    let output = layer.output();
-    let positions = usize::from(output.height) * usize::from(output.width);
+    let geometry = Geometry::new(layer);
     let mut active = 0;
-    for position in 0..positions {
-        visit_runs(layer, position, |at, _, count| {
+    geometry.visit_positions(|_, corner| {
+        geometry.visit_runs(corner, |at, _, count| {
             active += reference::nonzero(layer, input, at, count);
         });
-    }
-    active * u64::from(output.channels)
-}
-
-/// Calls `visit(input, tap, count)` for every run of consecutive values of the layer's map that
-/// one output position reads: `count` values from flat index `input` on meet the taps from `tap` on. Padding and
-/// values outside are left out. Rows of the kernel are visited for each position of the pooling
-/// window in turn.
-#[inline(always)]
-fn visit_runs(layer: &Layer, position: usize, mut visit: impl FnMut(usize, usize, usize)) {
-    let (map, out) = (layer.map(), layer.output());
-    let (height, width) = (usize::from(map.height), usize::from(map.width));
-    let channels = usize::from(map.channels);
-    let (kernel, stride, padding) = (layer.kernel(), layer.stride(), layer.padding());
-    let (window, pool_stride) = layer.pool();
-    let columns = usize::from(out.width).max(1);
-    let (row, column) = (
-        position / columns * pool_stride[0],
-        position % columns * pool_stride[1],
-    );
-    for dy in 0..window[0] {
-        let top = (row + dy) * stride[0];
-        for dx in 0..window[1] {
-            let left = (column + dx) * stride[1];
-            // Columns of the kernel that lie inside the map.
-            let first = padding[1].saturating_sub(left);
-            let end = kernel[1].min((width + padding[1]).saturating_sub(left));
-            if first >= end {
-                continue;
-            }
-            for ky in 0..kernel[0] {
-                let Some(y) = (top + ky).checked_sub(padding[0]) else {
-                    continue;
-                };
-                if y >= height {
-                    break;
-                }
-                let x = left + first - padding[1];
-                visit(
-                    (y * width + x) * channels,
-                    (ky * kernel[1] + first) * channels,
-                    (end - first) * channels,
-                );
-            }
-        }
-    }
+    });
+    active * geometry.outputs as u64
 }

@@ -1,6 +1,6 @@
 //! The specification as loops: `x_j = sum_i w_ji s_i`, one weight and one input at a time.
 
-use super::{BLOCK, Sums};
+use super::{BLOCK, Sums, Visit};
 use crate::bits;
 use crate::model::{Input, InputKind, Layer, PoolKind};
 
@@ -13,17 +13,17 @@ impl Sums for Reference {
         true
     }
 
-    fn sums(
-        layer: &Layer,
-        weights: &[u32],
-        input: Input<'_>,
-        position: usize,
-        block: usize,
-        sums: &mut [i32; BLOCK],
-    ) {
-        let channels = usize::from(layer.output().channels);
-        for (j, sum) in (block * BLOCK..channels).zip(sums) {
-            *sum = synaptic_sum(layer, weights, input, position, j);
+    fn sums(layer: &Layer, weights: &[u32], input: Input<'_>, visit: Visit<'_>) {
+        let output = layer.output();
+        let channels = usize::from(output.channels);
+        for position in 0..usize::from(output.height) * usize::from(output.width) {
+            for block in 0..channels.div_ceil(BLOCK) {
+                let mut sums = [0; BLOCK];
+                for (j, sum) in (block * BLOCK..channels).zip(&mut sums) {
+                    *sum = synaptic_sum(layer, weights, input, position, j);
+                }
+                visit(position, block, &sums);
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use super::layer::{Layer, Planner, Shape};
 use super::metadata::Metadata;
 use super::prelude::{Sizes, word};
 use crate::bits;
+use crate::kernel::BLOCK;
 use crate::lif::Membrane;
 
 /// A model whose file has been checked: everything in it can be used without further checks.
@@ -445,21 +446,39 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// Where the parameters of consecutive neurons lie: the index of the first one's, and how far
-    /// apart they are (0 or 1).
-    #[inline(always)]
-    pub(crate) fn run(&self, neuron: usize, channel: usize) -> (usize, usize) {
+    /// The parameters of a block of neurons from channel 0 on, for a layer of `i16` membranes;
+    /// `None` where they do not repeat at least once a block.
+    pub(crate) fn tile(&self, channels: usize) -> Option<[i16; BLOCK]> {
         match self.spread {
-            None | Some(Spread::Layer) => (0, 0),
-            Some(Spread::Channel) => (channel, 1),
-            Some(Spread::Neuron) => (neuron, 1),
+            None => Some([0; BLOCK]),
+            Some(Spread::Layer) => Some([self.at(0) as i16; BLOCK]),
+            Some(Spread::Channel) if BLOCK.is_multiple_of(channels) => {
+                let mut tile = [0; BLOCK];
+                for positions in tile.chunks_mut(channels) {
+                    let parameters = self.halves_from(0, 0).iter();
+                    positions
+                        .iter_mut()
+                        .zip(parameters)
+                        .for_each(|(to, from)| *to = *from);
+                }
+                Some(tile)
+            }
+            Some(Spread::Channel | Spread::Neuron) => None,
         }
     }
 
-    /// The parameters as stored, for a layer of `i16` membranes.
+    /// The parameters from those of a neuron on, `channel` of the flat index `neuron`, for a layer
+    /// of `i16` membranes whose neurons do not all have the same.
     #[inline(always)]
-    pub(crate) fn halves(&self) -> &'a [i16] {
-        bytemuck::cast_slice(self.words)
+    pub(crate) fn halves_from(&self, neuron: usize, channel: usize) -> &'a [i16] {
+        let at = if self.spread == Some(Spread::Neuron) {
+            neuron
+        } else {
+            channel
+        };
+        bytemuck::cast_slice::<u32, i16>(self.words)
+            .get(at..)
+            .unwrap_or(&[])
     }
 
     /// Parameter `index` as stored; 0 beyond the end.
