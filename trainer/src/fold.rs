@@ -214,13 +214,12 @@ impl<'a> FloatLayer<'a> {
                 )
             }
         };
-        // The kernel for graded inputs reads rows of taps. Spikes favour columns of outputs, unless
-        // most of each word would be padding.
-        let order = if index > 0 && outputs >= 16 {
-            WeightOrder::InputMajor
+        let kind = if index == 0 {
+            InputKind::U8
         } else {
-            WeightOrder::OutputMajor
+            InputKind::Spikes
         };
+        let order = WeightOrder::choose(kind, outputs.into());
         Ok(LayerSpec {
             input_pool: None,
             operation,

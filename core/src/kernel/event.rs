@@ -38,9 +38,9 @@ impl Sums for Event {
                     // What another block has collected serves this one too.
                     if !columns.select(block) {
                         if listed {
-                            list.walk(&geometry, corner, |tap| columns.push(tap, &mut sums));
+                            list.walk(&geometry, corner, &mut columns, &mut sums);
                         } else {
-                            scan(&geometry, corner, words, |tap| columns.push(tap, &mut sums));
+                            scan(&geometry, corner, words, &mut columns, &mut sums);
                         }
                     }
                     columns.finish(&mut sums);
@@ -53,13 +53,27 @@ impl Sums for Event {
     }
 }
 
-/// Calls `found` with the tap of every spike that an output position reads, bit by bit.
+/// Adds the column of every spike that an output position reads, word by word of the input.
 #[inline(never)]
-fn scan(geometry: &Geometry, corner: [usize; 2], words: &[u32], mut found: impl FnMut(usize)) {
+fn scan(
+    geometry: &Geometry,
+    corner: [usize; 2],
+    words: &[u32],
+    columns: &mut Columns<'_>,
+    sums: &mut [i32; BLOCK],
+) {
     geometry.visit_runs(corner, |at, tap, count| {
         for offset in (0..count).step_by(32) {
             let spikes = bits::read(words, at + offset, (count - offset).min(32));
-            bits::visit_set(spikes, |bit| found(tap + offset + bit));
+            let (mut set, mut len) = ([0; 32], 0);
+            bits::visit_set(spikes, |bit| {
+                if let Some(slot) = set.get_mut(len) {
+                    *slot = bit as u16;
+                }
+                len += 1;
+            });
+            let set = set.get(..len).unwrap_or(&[]);
+            columns.extend(set, (tap + offset) as u32, sums);
         }
     });
 }
@@ -124,61 +138,71 @@ impl List {
         }
     }
 
-    /// Calls `found` with the tap of every spike that an output position reads, once for each
-    /// place of the pooling window that reads it. Positions of a row come from left to right.
+    /// Adds the column of every spike that an output position reads, once for each place of the
+    /// pooling window that reads it. Positions of a row come from left to right.
     #[inline(always)]
-    fn walk(&mut self, geometry: &Geometry, corner: [usize; 2], mut found: impl FnMut(usize)) {
+    fn walk(
+        &mut self,
+        geometry: &Geometry,
+        corner: [usize; 2],
+        columns: &mut Columns<'_>,
+        sums: &mut [i32; BLOCK],
+    ) {
         let channels = geometry.channels;
-        let [kernel_height, kernel_width] = geometry.kernel;
-        let [span_height, span_width] = geometry.span();
-        let row_taps = kernel_width * channels;
-        let place_step = geometry.stride[1] * channels;
-        let (span, places) = (span_width * channels, geometry.window[1]);
+        let row_taps = geometry.kernel[1] * channels;
         // Left edge within a row; behind padding it lies left of column 0.
-        let left = (corner[1] as i32 - geometry.padding[1] as i32) * channels as i32;
+        let edge = (corner[1] as i32 - geometry.padding[1] as i32) * channels as i32;
         let first = geometry.padding[0].saturating_sub(corner[0]);
-        let end =
-            span_height.min((geometry.map[0] + geometry.padding[0]).saturating_sub(corner[0]));
-        for down in first..end {
+        let below = (geometry.map[0] + geometry.padding[0]).saturating_sub(corner[0]);
+        for down in first..geometry.span()[0].min(below) {
             let row = corner[0] + down - geometry.padding[0];
-            let (Some(cursor), Some(&row_end)) =
-                (self.cursors.get_mut(row), self.starts.get(row + 1))
+            let (Some(cursor), Some(&end)) = (self.cursors.get_mut(row), self.starts.get(row + 1))
             else {
                 return;
             };
-            let spikes = self.spikes.get(usize::from(*cursor)..usize::from(row_end));
-            let mut spikes = spikes.unwrap_or(&[]);
-            while let [spike, rest @ ..] = spikes
-                && i32::from(*spike) < left
-            {
-                spikes = rest;
-                *cursor += 1;
-            }
-            if spikes.is_empty() {
-                continue;
-            }
-            for dy in 0..geometry.window[0] {
-                let ky = down.wrapping_sub(dy * geometry.stride[0]);
-                if ky >= kernel_height {
-                    continue;
-                }
-                let tap = ky * row_taps;
-                for &spike in spikes {
-                    let mut along = (i32::from(spike) - left) as usize;
-                    if along >= span {
-                        break;
-                    }
-                    for _ in 0..places {
-                        // Left of the place's window it wraps around to a large number.
-                        if along < row_taps {
-                            found(tap + along);
+            let spikes = self.spikes.get(usize::from(*cursor)..usize::from(end));
+            let mut spikes = from(spikes.unwrap_or(&[]), edge);
+            *cursor = end - spikes.len() as u16;
+            let mut left = edge;
+            for _ in 0..geometry.window[1] {
+                spikes = from(spikes, left);
+                let run = below_edge(spikes, left + row_taps as i32);
+                if !run.is_empty() {
+                    let mut ky = down;
+                    for _ in 0..geometry.window[0] {
+                        // Above the place's window it wraps around to a large number.
+                        if ky < geometry.kernel[0] {
+                            let tap = (ky * row_taps) as u32;
+                            columns.extend(run, tap.wrapping_sub(left as u32), sums);
                         }
-                        along = along.wrapping_sub(place_step);
+                        ky = ky.wrapping_sub(geometry.stride[0]);
                     }
                 }
+                left += (geometry.stride[1] * channels) as i32;
             }
         }
     }
+}
+
+/// The spikes from the flat index `edge` of the row on.
+#[inline(always)]
+fn from(mut spikes: &[u16], edge: i32) -> &[u16] {
+    while let [spike, rest @ ..] = spikes
+        && i32::from(*spike) < edge
+    {
+        spikes = rest;
+    }
+    spikes
+}
+
+/// The spikes before the flat index `edge` of the row.
+#[inline(always)]
+fn below_edge(spikes: &[u16], edge: i32) -> &[u16] {
+    let count = spikes
+        .iter()
+        .take_while(|spike| i32::from(**spike) < edge)
+        .count();
+    spikes.get(..count).unwrap_or(&[])
 }
 
 /// The weight columns that one output position adds up.
@@ -227,16 +251,25 @@ impl<'a> Columns<'a> {
         here
     }
 
-    /// Adds the column of a tap.
+    /// Adds the columns of the taps `base + spike`, which wrap around.
     #[inline(always)]
-    fn push(&mut self, tap: usize, sums: &mut [i32; BLOCK]) {
-        if self.len == CAPACITY {
+    fn extend(&mut self, mut spikes: &[u16], base: u32, sums: &mut [i32; BLOCK]) {
+        let row_words = self.row_words as u32;
+        let start = base.wrapping_mul(row_words);
+        loop {
+            let room = self.offsets.as_flattened_mut().get_mut(self.len..);
+            let room = room.unwrap_or(&mut []);
+            let count = room.len().min(spikes.len());
+            for (slot, &spike) in room.iter_mut().zip(spikes) {
+                *slot = u32::from(spike).wrapping_mul(row_words).wrapping_add(start);
+            }
+            self.len += count;
+            spikes = spikes.get(count..).unwrap_or(&[]);
+            if spikes.is_empty() {
+                return;
+            }
             self.flush(sums);
             self.len = 0;
-        }
-        if let Some(slot) = self.offsets.as_flattened_mut().get_mut(self.len) {
-            *slot = (tap * self.row_words) as u32;
-            self.len += 1;
         }
     }
 

@@ -38,32 +38,30 @@ impl Sums for Graded {
         let largest = layer.taps() * 255 * geometry.window[0] * geometry.window[1];
         let pair = largest <= i16::MAX as usize;
         let mut band = Band::new(&geometry);
+        let mut subsets = Subsets::new(layer.row_words());
         for row in 0..geometry.output[0] {
             let banded = band.fill(&values, row);
             let mut column = 0;
             while column < geometry.output[1] {
-                let count = if pair {
-                    (geometry.output[1] - column).min(2)
-                } else {
-                    1
-                };
-                let band = if banded { Some(&band) } else { None };
+                let right = geometry.output[1] - column;
                 let window = Window {
                     values: &values,
-                    band,
+                    band: banded.then_some(&band),
                     row,
                     column,
-                    pair: count == 2,
+                    pair: pair && right > 1,
                 };
                 for block in 0..geometry.blocks() {
-                    let (low, high) = window.sums(weights, layer.row_words(), block);
+                    subsets.begin(weights, block, geometry.outputs);
+                    window.push(&mut subsets);
+                    subsets.finish(window.pair);
                     let position = row * geometry.output[1] + column;
-                    visit(position, block, &low);
-                    if count == 2 {
-                        visit(position + 1, block, &high);
+                    visit(position, block, &subsets.sums);
+                    if window.pair {
+                        visit(position + 1, block, &subsets.right);
                     }
                 }
-                column += count;
+                column += if window.pair { 2 } else { 1 };
             }
         }
     }
@@ -203,78 +201,91 @@ struct Window<'a> {
 }
 
 impl Window<'_> {
-    /// Synaptic sums of a block of outputs, of the left and of the right position.
+    /// Gives the values under the taps to `subsets`, in the order of the taps.
     #[inline(always)]
-    fn sums(
-        &self,
-        weights: &[u32],
-        row_words: usize,
-        block: usize,
-    ) -> ([i32; BLOCK], [i32; BLOCK]) {
+    fn push(&self, subsets: &mut Subsets<'_>) {
         let geometry = &self.values.geometry;
-        let first = block * BLOCK;
-        let outputs = geometry.outputs.saturating_sub(first).min(BLOCK);
-        let mut chunk = Chunk {
-            values: [0; WORD],
-            len: 0,
-            total: 0,
-            weights: weights.get(first * row_words..).unwrap_or(&[]),
-            row_words,
-            sums: [0; BLOCK],
-            outputs,
-        };
         let (kernel, channels) = (geometry.kernel, geometry.channels);
         let pitch = geometry.pitch[1];
         for ky in 0..kernel[0] {
             if let Some(band) = self.band {
                 let at = ky * band.row_len + self.column * pitch * channels;
                 let count = kernel[1] * channels;
-                let low = band.sums.get(at..at + count).unwrap_or(&[]);
+                let left = band.sums.get(at..at + count).unwrap_or(&[]);
                 if self.pair {
                     let at = at + pitch * channels;
-                    let high = band.sums.get(at..at + count).unwrap_or(&[]);
-                    for (&low, &high) in low.iter().zip(high) {
-                        chunk.push(i32::from(low).wrapping_add(i32::from(high) << 16));
+                    let right = band.sums.get(at..at + count).unwrap_or(&[]);
+                    for (&left, &right) in left.iter().zip(right) {
+                        subsets.push(join(left.into(), right.into()));
                     }
                 } else {
-                    for &low in low {
-                        chunk.push(i32::from(low));
+                    for &left in left {
+                        subsets.push(left.into());
                     }
                 }
                 continue;
             }
+            let row = self.row * geometry.pitch[0] + ky;
             for kx in 0..kernel[1] {
-                let (row, column) = (self.row * geometry.pitch[0] + ky, self.column * pitch + kx);
+                let column = self.column * pitch + kx;
                 for channel in 0..channels {
-                    let low = self.values.boxed(row, column, channel);
-                    let high = if self.pair {
-                        self.values.boxed(row, column + pitch, channel)
+                    let left = self.values.boxed(row, column, channel);
+                    subsets.push(if self.pair {
+                        join(left, self.values.boxed(row, column + pitch, channel))
                     } else {
-                        0
-                    };
-                    chunk.push(low.wrapping_add(high << 16));
+                        left
+                    });
                 }
             }
         }
-        chunk.finish(self.pair)
     }
 }
 
-/// Up to 32 values at a time, and the subset sums so far.
-struct Chunk<'a> {
+/// Sums of the values whose weight is +1, for a block of outputs, 32 values at a time.
+struct Subsets<'a> {
     values: [i32; WORD],
     len: usize,
+    /// Sums of the 16 subsets of each four values; bit `i` of the index takes value `i`.
+    tables: [[i32; 16]; WORD / 4],
     /// Sum of all values.
     total: i32,
-    /// First weight word of the chunk, of the first output.
+    /// The word of weights that the values meet, of the first output.
     weights: &'a [u32],
     row_words: usize,
-    /// Sum of the values whose weight is +1, by output.
-    sums: [i32; BLOCK],
     outputs: usize,
+    sums: [i32; BLOCK],
+    /// Sums of the right position, once finished.
+    right: [i32; BLOCK],
 }
 
-impl Chunk<'_> {
+impl<'a> Subsets<'a> {
+    fn new(row_words: usize) -> Self {
+        Self {
+            values: [0; WORD],
+            len: 0,
+            tables: [[0; 16]; WORD / 4],
+            total: 0,
+            weights: &[],
+            row_words,
+            outputs: 0,
+            sums: [0; BLOCK],
+            right: [0; BLOCK],
+        }
+    }
+
+    /// Begins with a block of outputs.
+    #[inline(always)]
+    fn begin(&mut self, weights: &'a [u32], block: usize, outputs: usize) {
+        let first = block * BLOCK;
+        self.weights = weights.get(first * self.row_words..).unwrap_or(&[]);
+        self.outputs = outputs.saturating_sub(first).min(BLOCK);
+        self.total = 0;
+        self.sums
+            .iter_mut()
+            .take(self.outputs)
+            .for_each(|sum| *sum = 0);
+    }
+
     #[inline(always)]
     fn push(&mut self, value: i32) {
         if let Some(slot) = self.values.get_mut(self.len) {
@@ -286,64 +297,72 @@ impl Chunk<'_> {
         }
     }
 
-    /// Adds the values to each output by its subset.
+    /// Adds to each output the values of its subset.
     #[inline(never)]
     fn add(&mut self) {
-        // What stands behind the last value meets padding bits, which are 0.
+        // What stands behind the last value would meet padding bits.
+        self.values
+            .iter_mut()
+            .skip(self.len)
+            .for_each(|value| *value = 0);
         let mut any = 0;
-        let mut tables = [[0i32; 16]; WORD / 4];
-        for (table, values) in tables.iter_mut().zip(self.values.as_chunks::<4>().0) {
+        for (table, values) in self.tables.iter_mut().zip(self.values.as_chunks::<4>().0) {
             let [a, b, c, d] = *values;
             let (ab, cd) = (a.wrapping_add(b), c.wrapping_add(d));
             self.total = self.total.wrapping_add(ab).wrapping_add(cd);
             any |= a | b | c | d;
-            let low = [0, a, b, ab];
-            let high = [0, c, d, cd];
-            for (index, sum) in table.iter_mut().enumerate() {
-                *sum = high[index >> 2].wrapping_add(low[index & 3]);
+            let [first, rows @ ..] = table.as_chunks_mut::<4>().0 else {
+                continue;
+            };
+            *first = [0, a, b, ab];
+            for (row, high) in rows.iter_mut().zip([c, d, cd]) {
+                *row = first.map(|low| low.wrapping_add(high));
             }
         }
         if any != 0 {
             let rows = self.weights.iter().step_by(self.row_words);
             for (sum, &row) in self.sums.iter_mut().take(self.outputs).zip(rows) {
-                for (group, table) in tables.iter().enumerate() {
+                for (group, table) in self.tables.iter().enumerate() {
                     *sum = sum.wrapping_add(table[(row >> (4 * group) & 15) as usize]);
                 }
             }
         }
         self.weights = self.weights.get(1..).unwrap_or(&[]);
-        self.values = [0; WORD];
         self.len = 0;
     }
 
-    /// The synaptic sums of the low and of the high position.
+    /// Turns the sums into synaptic sums; those of two positions part.
     #[inline(always)]
-    fn finish(mut self, pair: bool) -> ([i32; BLOCK], [i32; BLOCK]) {
+    fn finish(&mut self, pair: bool) {
         if self.len > 0 {
             self.add();
         }
-        let mut high = [0; BLOCK];
+        let sums = self.sums.iter_mut().zip(&mut self.right).take(self.outputs);
         if pair {
-            let (total_low, total_high) = split(self.total);
-            let sums = self.sums.iter_mut().zip(&mut high).take(self.outputs);
-            for (sum, high) in sums {
-                let (low, up) = split(*sum);
-                *sum = 2 * low - total_low;
-                *high = 2 * up - total_high;
+            let (total_left, total_right) = split(self.total);
+            for (sum, right) in sums {
+                let halves = split(*sum);
+                *sum = 2 * halves.0 - total_left;
+                *right = 2 * halves.1 - total_right;
             }
         } else {
-            for sum in self.sums.iter_mut().take(self.outputs) {
+            for (sum, _) in sums {
                 // Twice the sum may pass 32 bits where the difference does not.
                 *sum = sum.wrapping_mul(2).wrapping_sub(self.total);
             }
         }
-        (self.sums, high)
     }
 }
 
-/// The two 16-bit sums of `low + (high << 16)`.
+/// Two sums in a word: they add and subtract as one while each fits 16 bits.
+#[inline(always)]
+fn join(left: i32, right: i32) -> i32 {
+    left.wrapping_add(right << 16)
+}
+
+/// The two sums of [`join`].
 #[inline(always)]
 fn split(packed: i32) -> (i32, i32) {
-    let low = i32::from(packed as i16);
-    (low, packed.wrapping_sub(low) >> 16)
+    let left = i32::from(packed as i16);
+    (left, packed.wrapping_sub(left) >> 16)
 }

@@ -13,7 +13,7 @@ pub mod reference;
 #[cfg(test)]
 mod suite;
 
-use crate::model::{Input, InputKind, Layer};
+use crate::model::{Input, InputKind, Layer, WeightOrder};
 use geometry::Geometry;
 
 /// Outputs that a kernel computes at once: the bits of two words.
@@ -92,6 +92,19 @@ impl Kernel {
             .into_iter()
             .find(|kernel| kernel.supports(layer, kind))
             .unwrap_or(Self::Reference)
+    }
+}
+
+impl WeightOrder {
+    /// The order in which the weights of a layer with this many output channels are best stored.
+    pub fn choose(kind: InputKind, outputs: usize) -> Self {
+        // Only the event kernel reads columns of outputs; with few outputs most of each word would
+        // be padding.
+        if kind == InputKind::Spikes && outputs >= 16 {
+            Self::InputMajor
+        } else {
+            Self::OutputMajor
+        }
     }
 }
 

@@ -172,12 +172,13 @@ impl Topology {
 
     fn spec(&self, index: usize, order: Order) -> LayerSpec {
         let layer = &self.layers[index];
-        let exported = if index == 0 || layer.outputs >= 32 {
-            WeightOrder::InputMajor
+        let kind = if index == 0 {
+            self.input
         } else {
-            WeightOrder::OutputMajor
+            InputKind::Spikes
         };
-        let graded = index == 0 && self.input.is_graded();
+        let exported = WeightOrder::choose(kind, layer.outputs.into());
+        let graded = kind.is_graded();
         let last = index + 1 == self.layers.len();
         LayerSpec {
             input_pool: None,
