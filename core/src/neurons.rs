@@ -5,6 +5,9 @@ use crate::kernel::BLOCK;
 use crate::lif::{Lif, Membrane, Neuron, Reset};
 use crate::model::{Layer, Model, Parameters};
 
+/// Neurons that are updated together, as many as a word has bits.
+pub(crate) const TILE: usize = 32;
+
 /// Parameters and state of a layer's neurons.
 pub(crate) struct Neurons<'a> {
     lif: Lif,
@@ -12,9 +15,9 @@ pub(crate) struct Neurons<'a> {
     narrow: bool,
     thresholds: Parameters<'a>,
     biases: Parameters<'a>,
-    /// Parameters of narrow neurons that repeat at least once a block.
-    threshold_tile: Option<[i16; BLOCK]>,
-    bias_tile: Option<[i16; BLOCK]>,
+    /// Parameters of narrow neurons that repeat at least once a word of spikes.
+    threshold_tile: Option<[i16; TILE]>,
+    bias_tile: Option<[i16; TILE]>,
     channels: usize,
     spikes: &'a mut [u32],
     membranes: &'a mut [u32],
@@ -47,7 +50,7 @@ impl<'a> Neurons<'a> {
 
     /// Updates all neurons of the layer, given all their sums.
     pub(crate) fn update_all<S: Copy + Into<i32>>(&mut self, sums: &[S]) {
-        // Where every parameter repeats at least once a block, a run goes on over the next
+        // Where every parameter repeats at least once a word, a run goes on over the next
         // positions.
         if self.narrow && self.threshold_tile.is_some() && self.bias_tile.is_some() {
             for (index, sums) in sums.chunks(BLOCK).enumerate() {
@@ -67,8 +70,8 @@ impl<'a> Neurons<'a> {
     /// on, whose channels start at `channel`.
     #[inline(never)]
     pub(crate) fn update<S: Copy + Into<i32>>(&mut self, first: usize, channel: usize, sums: &[S]) {
-        for (index, sums) in sums.chunks(32).enumerate() {
-            let (first, channel) = (first + 32 * index, channel + 32 * index);
+        for (index, sums) in sums.chunks(TILE).enumerate() {
+            let (first, channel) = (first + TILE * index, channel + TILE * index);
             let spiked = bits::read(self.spikes, first, sums.len());
             let fired = if self.narrow {
                 // Without a spike nothing resets.
@@ -99,12 +102,13 @@ impl<'a> Neurons<'a> {
         let membranes = bytemuck::cast_slice_mut::<u32, i16>(self.membranes);
         let membranes = membranes.get_mut(first..).unwrap_or(&mut []);
         let thresholds = match &self.threshold_tile {
-            // A run starts at the first channel, or its block has no more than the layer.
-            Some(tile) => tile.get(channel % BLOCK..).unwrap_or(&[]),
+            // A run starts at a multiple of the tile, since a layer of more channels has only
+            // tiles of one value.
+            Some(tile) => tile.as_slice(),
             None => self.thresholds.halves_from(first, channel),
         };
         let biases = match &self.bias_tile {
-            Some(tile) => tile.get(channel % BLOCK..).unwrap_or(&[]),
+            Some(tile) => tile.as_slice(),
             None => self.biases.halves_from(first, channel),
         };
         let mut fired = 0;

@@ -4,23 +4,23 @@
 /// Columns that are added together by carry-save adders.
 pub(super) const GROUP: usize = 7;
 
-/// Columns that fit the eight planes of a counter, in whole groups.
-pub(super) const CAPACITY: usize = 36 * GROUP;
+/// Columns that are counted at once: they fit the eight planes, and a small stack.
+pub(super) const CAPACITY: usize = 18 * GROUP;
 
-/// Counts, for each of 32 outputs, the columns whose bit is set. `columns` are offsets into
-/// `weights`, the word of the first output; an offset outside counts nothing.
+/// Counts, for each of 32 outputs, the columns whose bit is set. Column `i` is word
+/// `i * row_words` of `weights`; a column outside counts nothing.
 ///
 /// Returns the eight planes: bit `k` of plane `p` is bit `p` of counter `k`.
 #[inline(always)]
-pub(super) fn count(weights: &[u32], columns: &[[u32; GROUP]]) -> [u32; 8] {
+pub(super) fn count(weights: &[u32], row_words: usize, columns: &[[u16; GROUP]]) -> [u32; 8] {
     let (mut p0, mut p1, mut p2) = (0, 0, 0);
     let mut high = [0u32; 5];
     for group in columns {
-        let [a, b, c, d, e, f, g] = group.map(|at| weights.get(at as usize).copied().unwrap_or(0));
-        let (ones, twos_a) = full_add(a, b, c);
-        let (ones, twos_b) = full_add(ones, d, e);
-        let (ones, twos_c) = full_add(ones, f, g);
-        let (twos, fours) = full_add(twos_a, twos_b, twos_c);
+        let columns = group.map(|column| {
+            let at = usize::from(column) * row_words;
+            weights.get(at).copied().unwrap_or(0)
+        });
+        let [ones, twos, fours] = add_seven(columns);
         let carry = p0 & ones;
         p0 ^= ones;
         let (sum, carry) = full_add(p1, twos, carry);
@@ -36,6 +36,16 @@ pub(super) fn count(weights: &[u32], columns: &[[u32; GROUP]]) -> [u32; 8] {
     }
     let [p3, p4, p5, p6, p7] = high;
     [p0, p1, p2, p3, p4, p5, p6, p7]
+}
+
+/// The number of set bits in every position: bits of weight 1, 2 and 4.
+#[inline(always)]
+pub(super) fn add_seven([a, b, c, d, e, f, g]: [u32; GROUP]) -> [u32; 3] {
+    let (ones, twos_a) = full_add(a, b, c);
+    let (ones, twos_b) = full_add(ones, d, e);
+    let (ones, twos_c) = full_add(ones, f, g);
+    let (twos, fours) = full_add(twos_a, twos_b, twos_c);
+    [ones, twos, fours]
 }
 
 /// Sum and carry of three bits, in every position.
@@ -85,14 +95,15 @@ mod tests {
         #[test]
         fn counts_every_column(
             weights in prop::collection::vec(any::<u32>(), 1..40),
-            columns in prop::collection::vec(prop::array::uniform7(0u32..48), 0..=36),
+            row_words in 1usize..3,
+            columns in prop::collection::vec(prop::array::uniform7(0u16..48), 0..=18),
         ) {
-            let counters = transpose(count(&weights, &columns));
+            let counters = transpose(count(&weights, row_words, &columns));
             for k in 0..32 {
                 let expected = columns
                     .iter()
                     .flatten()
-                    .filter(|at| weights.get(**at as usize).is_some_and(|word| word >> k & 1 == 1))
+                    .filter(|at| weights.get(usize::from(**at) * row_words).is_some_and(|word| word >> k & 1 == 1))
                     .count();
                 let got = counters[k % 8].to_le_bytes()[k / 8];
                 prop_assert_eq!(usize::from(got), expected, "counter {}", k);

@@ -1,8 +1,10 @@
 //! Dense: `x_j = 2 P(w_j AND s) - P(s)` for spikes, `n - 2 P(w_j XOR s)` for bipolar inputs.
 //!
-//! The cost does not depend on how many inputs spike: a popcount for each word of each output's
-//! row of weights.
+//! The cost does not depend on how many inputs spike: the words under a window are gathered once,
+//! and each output's row of weights is held against them; carry-save adders leave four popcounts
+//! for sixteen words.
 
+use super::counters;
 use super::geometry::Geometry;
 use super::{BLOCK, Sums, Visit};
 use crate::bits;
@@ -19,49 +21,212 @@ impl Sums for Dense {
             && layer.spec().order == WeightOrder::OutputMajor
     }
 
+    #[inline(never)]
     fn sums(layer: &Layer, weights: &[u32], input: Input<'_>, visit: Visit<'_>) {
         let (words, flip) = match input {
             Input::Spikes(words) => (words, false),
             Input::Bipolar(words) => (words, true),
             Input::U8(_) | Input::I8(_) => return,
         };
-        let row_words = layer.row_words();
         let geometry = Geometry::new(layer);
-        let mut sums = [0; BLOCK];
+        let mut gathered = Gathered {
+            words: [0; WORDS],
+            mask: [0; WORDS],
+            len: 0,
+            at: 0,
+            flip,
+            weights: &[],
+            row_words: layer.row_words(),
+            outputs: 0,
+            total: 0,
+            sums: [0; BLOCK],
+        };
         geometry.visit_positions(|position, corner| {
             for block in 0..geometry.blocks() {
-                let rows = || {
-                    weights
-                        .chunks(row_words)
-                        .take(geometry.outputs)
-                        .skip(block * BLOCK)
-                };
-                sums.fill(0);
-                let mut total = 0;
-                geometry.visit_runs(corner, |at, tap, count| {
-                    for offset in (0..count).step_by(32) {
-                        let count = (count - offset).min(32);
-                        let s = bits::read(words, at + offset, count);
-                        if flip {
-                            total += count as i32;
-                            for (sum, row) in sums.iter_mut().zip(rows()) {
-                                let w = bits::read(row, tap + offset, count);
-                                *sum -= 2 * (w ^ s).count_ones() as i32;
-                            }
-                        } else if s != 0 {
-                            total -= s.count_ones() as i32;
-                            for (sum, row) in sums.iter_mut().zip(rows()) {
-                                let w = bits::read(row, tap + offset, count);
-                                *sum += 2 * (w & s).count_ones() as i32;
-                            }
-                        }
+                gathered.begin(weights, block, geometry.outputs);
+                for dy in 0..geometry.window[0] {
+                    for dx in 0..geometry.window[1] {
+                        let place = [
+                            corner[0] + dy * geometry.stride[0],
+                            corner[1] + dx * geometry.stride[1],
+                        ];
+                        gathered.window(&geometry, place, words);
                     }
-                });
-                for sum in &mut sums {
-                    *sum += total;
                 }
-                visit(position, block, &sums);
+                for sum in &mut gathered.sums {
+                    *sum = sum.wrapping_mul(2).wrapping_add(gathered.total);
+                }
+                visit(position, block, &gathered.sums);
             }
         });
     }
+}
+
+/// Words of a window that are held against the weights at once.
+const WORDS: usize = 16;
+
+/// The input words under a window, packed as the taps are.
+struct Gathered<'a> {
+    words: [u32; WORDS],
+    /// Taps that lie inside the map; only bipolar inputs need it, and they have no padding.
+    mask: [u32; WORDS],
+    /// Bits so far, padding included.
+    len: usize,
+    /// First of the words among those of a row.
+    at: usize,
+    flip: bool,
+    /// Weights of the block's first output on.
+    weights: &'a [u32],
+    row_words: usize,
+    outputs: usize,
+    /// What the doubled counts are added to.
+    total: i32,
+    /// Counts: of the block's outputs; negative for bipolar inputs.
+    sums: [i32; BLOCK],
+}
+
+impl<'a> Gathered<'a> {
+    /// Begins with a block of outputs.
+    #[inline(always)]
+    fn begin(&mut self, weights: &'a [u32], block: usize, outputs: usize) {
+        let first = block * BLOCK;
+        self.weights = weights.get(first * self.row_words..).unwrap_or(&[]);
+        self.outputs = outputs.saturating_sub(first).min(BLOCK);
+        self.total = 0;
+        self.sums.fill(0);
+    }
+
+    /// Counts one place of the window.
+    #[inline(always)]
+    fn window(&mut self, geometry: &Geometry, corner: [usize; 2], words: &[u32]) {
+        let [height, width] = geometry.map;
+        let channels = geometry.channels;
+        let first = geometry.padding[1].saturating_sub(corner[1]);
+        let end = geometry.kernel[1].min((width + geometry.padding[1]).saturating_sub(corner[1]));
+        let row_taps = geometry.kernel[1] * channels;
+        self.at = 0;
+        for ky in 0..geometry.kernel[0] {
+            let y = (corner[0] + ky).wrapping_sub(geometry.padding[0]);
+            if y >= height || first >= end {
+                self.skip(row_taps);
+                continue;
+            }
+            self.skip(first * channels);
+            let x = corner[1] + first - geometry.padding[1];
+            let count = (end - first) * channels;
+            for offset in (0..count).step_by(32) {
+                let count = (count - offset).min(32);
+                let at = (y * width + x) * channels + offset;
+                self.push(bits::read(words, at, count), count);
+            }
+            self.skip((geometry.kernel[1] - end) * channels);
+        }
+        self.flush();
+    }
+
+    /// Adds taps outside the map: no spike there.
+    #[inline(always)]
+    fn skip(&mut self, mut count: usize) {
+        while count > 0 {
+            let part = count.min(32);
+            self.push(0, part);
+            count -= part;
+        }
+    }
+
+    /// Adds up to 32 taps.
+    #[inline(always)]
+    fn push(&mut self, word: u32, count: usize) {
+        if self.len + count > 32 * WORDS {
+            // The next words begin at a word of the row; what is left over moves to the front.
+            self.spill(word, count);
+            return;
+        }
+        self.put(word, count);
+    }
+
+    #[inline(always)]
+    fn put(&mut self, word: u32, count: usize) {
+        bits::write(&mut self.words, self.len, count, word);
+        if self.flip {
+            bits::write(&mut self.mask, self.len, count, u32::MAX);
+        }
+        self.len += count;
+    }
+
+    #[inline(never)]
+    fn spill(&mut self, word: u32, count: usize) {
+        let room = 32 * WORDS - self.len;
+        self.put(word, room);
+        self.flush();
+        self.put(word >> room, count - room);
+    }
+
+    /// Holds the words against each output's row.
+    #[inline(never)]
+    fn flush(&mut self) {
+        let used = bits::words_for(self.len);
+        let words = self.words.get(..used).unwrap_or(&[]);
+        if self.flip {
+            self.total += self.len as i32;
+        } else {
+            self.total -= words
+                .iter()
+                .map(|word| word.count_ones() as i32)
+                .sum::<i32>();
+        }
+        let rows = self.weights.chunks(self.row_words).take(self.outputs);
+        for (sum, row) in self.sums.iter_mut().zip(rows) {
+            let row = row.get(self.at..).unwrap_or(&[]);
+            let mut masked = [0; WORDS];
+            if self.flip {
+                let inputs = words.iter().zip(&self.mask);
+                for ((to, &w), (&s, &mask)) in masked.iter_mut().zip(row).zip(inputs) {
+                    *to = (w ^ s) & mask;
+                }
+                *sum -= popcount(&masked, used);
+            } else {
+                for ((to, &w), &s) in masked.iter_mut().zip(row).zip(words) {
+                    *to = w & s;
+                }
+                *sum += popcount(&masked, used);
+            }
+        }
+        self.words.fill(0);
+        self.mask.fill(0);
+        self.at += used;
+        self.len = 0;
+    }
+}
+
+/// Set bits of the first `used` words; the others are 0.
+#[inline(always)]
+fn popcount(words: &[u32; WORDS], used: usize) -> i32 {
+    if cfg!(any(target_arch = "arm", target_arch = "riscv32")) {
+        // No popcount instruction: seven words at a time become three.
+        let mut count = 0;
+        for group in words
+            .get(..used.next_multiple_of(8))
+            .unwrap_or(words)
+            .as_chunks::<8>()
+            .0
+        {
+            let [a, b, c, d, e, f, g, h] = *group;
+            let [ones, twos, fours] = counters::add_seven([a, b, c, d, e, f, g]);
+            // Bits of weight 1, 1, 2 and 4 in fields of four: at most 4 + 4 + 8 + 16 by fours.
+            let pairs = |x: u32| x - (x >> 1 & 0x5555_5555);
+            let nibbles = |x: u32| (x & 0x3333_3333) + (x >> 2 & 0x3333_3333);
+            let low = nibbles(pairs(ones)) + nibbles(pairs(h));
+            let high = nibbles(pairs(twos));
+            let bytes = |x: u32| (x & 0x0F0F_0F0F) + (x >> 4 & 0x0F0F_0F0F);
+            let sum = bytes(low) + 2 * bytes(high) + 4 * bytes(nibbles(pairs(fours)));
+            count += sum.wrapping_mul(0x0101_0101) >> 24;
+        }
+        return count as i32;
+    }
+    words
+        .iter()
+        .take(used)
+        .map(|word| word.count_ones() as i32)
+        .sum()
 }

@@ -19,6 +19,8 @@ impl Sums for Event {
         kind == InputKind::Spikes
             && layer.spec().input_pool.is_none()
             && layer.spec().order == WeightOrder::InputMajor
+            // A tap is noted in 16 bits.
+            && layer.taps() <= usize::from(u16::MAX)
     }
 
     #[inline(never)]
@@ -73,16 +75,16 @@ fn scan(
                 len += 1;
             });
             let set = set.get(..len).unwrap_or(&[]);
-            columns.extend(set, (tap + offset) as u32, sums);
+            columns.extend(set, (tap + offset) as u16, sums);
         }
     });
 }
 
 /// Rows of a map that a list can hold.
-const ROWS: usize = 64;
+const ROWS: usize = 40;
 
 /// Spikes that a list can hold.
-const SPIKES: usize = 512;
+const SPIKES: usize = 400;
 
 /// The spikes of a map, row by row.
 struct List {
@@ -172,8 +174,8 @@ impl List {
                     for _ in 0..geometry.window[0] {
                         // Above the place's window it wraps around to a large number.
                         if ky < geometry.kernel[0] {
-                            let tap = (ky * row_taps) as u32;
-                            columns.extend(run, tap.wrapping_sub(left as u32), sums);
+                            let tap = (ky * row_taps) as u16;
+                            columns.extend(run, tap.wrapping_sub(left as u16), sums);
                         }
                         ky = ky.wrapping_sub(geometry.stride[0]);
                     }
@@ -209,8 +211,7 @@ fn below_edge(spikes: &[u16], edge: i32) -> &[u16] {
 struct Columns<'a> {
     weights: &'a [u32],
     row_words: usize,
-    /// First word of each column, of the block of outputs 0.
-    offsets: [[u32; GROUP]; CAPACITY / GROUP],
+    taps: [[u16; GROUP]; CAPACITY / GROUP],
     len: usize,
     block: usize,
     /// Columns that are in `sums` already.
@@ -224,7 +225,7 @@ impl<'a> Columns<'a> {
         Self {
             weights,
             row_words,
-            offsets: [[0; GROUP]; CAPACITY / GROUP],
+            taps: [[0; GROUP]; CAPACITY / GROUP],
             len: 0,
             block: 0,
             counted: 0,
@@ -253,15 +254,13 @@ impl<'a> Columns<'a> {
 
     /// Adds the columns of the taps `base + spike`, which wrap around.
     #[inline(always)]
-    fn extend(&mut self, mut spikes: &[u16], base: u32, sums: &mut [i32; BLOCK]) {
-        let row_words = self.row_words as u32;
-        let start = base.wrapping_mul(row_words);
+    fn extend(&mut self, mut spikes: &[u16], base: u16, sums: &mut [i32; BLOCK]) {
         loop {
-            let room = self.offsets.as_flattened_mut().get_mut(self.len..);
+            let room = self.taps.as_flattened_mut().get_mut(self.len..);
             let room = room.unwrap_or(&mut []);
             let count = room.len().min(spikes.len());
             for (slot, &spike) in room.iter_mut().zip(spikes) {
-                *slot = u32::from(spike).wrapping_mul(row_words).wrapping_add(start);
+                *slot = spike.wrapping_add(base);
             }
             self.len += count;
             spikes = spikes.get(count..).unwrap_or(&[]);
@@ -295,14 +294,14 @@ impl<'a> Columns<'a> {
         }
         let groups = self.len.div_ceil(GROUP);
         if let Some(rest) = self
-            .offsets
+            .taps
             .as_flattened_mut()
             .get_mut(self.len..groups * GROUP)
         {
-            // No such column: it counts nothing.
-            rest.fill(u32::MAX);
+            // No such tap: it counts nothing.
+            rest.fill(u16::MAX);
         }
-        let columns = self.offsets.get(..groups).unwrap_or(&[]);
+        let columns = self.taps.get(..groups).unwrap_or(&[]);
         let first = self.block * (BLOCK / 32);
         let words = self.row_words.saturating_sub(first);
         for (word, sums) in sums
@@ -313,7 +312,7 @@ impl<'a> Columns<'a> {
             .take(words)
         {
             let weights = self.weights.get(first + word..).unwrap_or(&[]);
-            let counters = counters::transpose(counters::count(weights, columns));
+            let counters = counters::transpose(counters::count(weights, self.row_words, columns));
             for (i, counters) in counters.iter().enumerate() {
                 for (b, count) in counters.to_le_bytes().into_iter().enumerate() {
                     // Twice a count may pass 32 bits where the difference does not.

@@ -110,7 +110,7 @@ impl Values<'_> {
 }
 
 /// Box sums that a band can hold.
-const BAND: usize = 512;
+const BAND: usize = 192;
 
 /// The box-summed input under one row of output positions.
 struct Band {

@@ -13,6 +13,8 @@ impl Sums for Reference {
         true
     }
 
+    // Apart, so that the frames of the other kernels do not hold its sums.
+    #[inline(never)]
     fn sums(layer: &Layer, weights: &[u32], input: Input<'_>, visit: Visit<'_>) {
         let output = layer.output();
         let channels = usize::from(output.channels);

@@ -7,8 +7,8 @@ use super::layer::{Layer, Planner, Shape};
 use super::metadata::Metadata;
 use super::prelude::{Sizes, word};
 use crate::bits;
-use crate::kernel::BLOCK;
 use crate::lif::Membrane;
+use crate::neurons::TILE;
 
 /// A model whose file has been checked: everything in it can be used without further checks.
 ///
@@ -446,14 +446,14 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// The parameters of a block of neurons from channel 0 on, for a layer of `i16` membranes;
-    /// `None` where they do not repeat at least once a block.
-    pub(crate) fn tile(&self, channels: usize) -> Option<[i16; BLOCK]> {
+    /// The parameters of a word of neurons from channel 0 on, for a layer of `i16` membranes;
+    /// `None` where they do not repeat at least once a word.
+    pub(crate) fn tile(&self, channels: usize) -> Option<[i16; TILE]> {
         match self.spread {
-            None => Some([0; BLOCK]),
-            Some(Spread::Layer) => Some([self.at(0) as i16; BLOCK]),
-            Some(Spread::Channel) if BLOCK.is_multiple_of(channels) => {
-                let mut tile = [0; BLOCK];
+            None => Some([0; TILE]),
+            Some(Spread::Layer) => Some([self.at(0) as i16; TILE]),
+            Some(Spread::Channel) if TILE.is_multiple_of(channels) => {
+                let mut tile = [0; TILE];
                 for positions in tile.chunks_mut(channels) {
                     let parameters = self.halves_from(0, 0).iter();
                     positions
