@@ -185,6 +185,11 @@ impl Lif {
         self.equation::<i32>(neuron, Membrane::I16)
     }
 
+    /// Bits by which synaptic sums are shifted to the right: `-F` where `F < 0`.
+    pub(crate) fn right_shift(&self) -> u32 {
+        self.fraction.min(0).unsigned_abs().into()
+    }
+
     /// Whether 32 bits are proven to hold every intermediate value of a layer whose synaptic sums
     /// are at most `largest_sum` in magnitude.
     pub(crate) fn is_narrow(&self, largest_sum: u64) -> bool {
@@ -207,7 +212,7 @@ impl Lif {
         };
         let mut v = (W::from(i32::from(self.beta.to_bits())) * W::from(u)) >> 15;
         // One of the two shifts is by 0: no branch in a loop over neurons.
-        let right = u32::from(self.fraction.min(0).unsigned_abs());
+        let right = self.right_shift();
         let left = u32::from(self.fraction.max(0).unsigned_abs());
         v = v + ((W::from(neuron.sum) >> right) << left);
         v = v + W::from(neuron.bias);

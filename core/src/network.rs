@@ -209,6 +209,8 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
         let weights = self.model.weights(first);
         let channels = usize::from(first.output().channels);
         let (half, _) = static_sums(first, kind);
+        // The shift to the right is done once.
+        let right = first.lif().right_shift();
         let stored = &mut *self.sums;
         kernel.sums(first, weights, input, &mut |position, block, sums| {
             let values = sums.iter().take(channels - block * BLOCK);
@@ -219,14 +221,14 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
                 stored
                     .iter_mut()
                     .zip(values)
-                    .for_each(|(to, from)| *to = *from as i16);
+                    .for_each(|(to, from)| *to = (*from >> right) as i16);
             } else {
                 let stored = bytemuck::cast_slice_mut::<u32, i32>(stored);
                 let stored = stored.get_mut(neuron..).unwrap_or(&mut []);
                 stored
                     .iter_mut()
                     .zip(values)
-                    .for_each(|(to, from)| *to = *from);
+                    .for_each(|(to, from)| *to = *from >> right);
             }
         });
     }
@@ -253,6 +255,7 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
             let membranes = membranes.unwrap_or(&mut []);
             let mut neurons = Neurons::new(model, layer, wide, spikes, membranes);
             if kind.is_graded() {
+                neurons.sums_are_shifted();
                 let (half, _) = static_sums(layer, kind);
                 let units = layer.units();
                 if half {

@@ -48,6 +48,11 @@ impl<'a> Neurons<'a> {
         }
     }
 
+    /// From here on the shift of the sums to the right (`F < 0`) has been done.
+    pub(crate) fn sums_are_shifted(&mut self) {
+        self.lif.fraction = self.lif.fraction.max(0);
+    }
+
     /// Updates all neurons of the layer, given all their sums.
     pub(crate) fn update_all<S: Copy + Into<i32>>(&mut self, sums: &[S]) {
         // Where every parameter repeats at least once a word, a run goes on over the next
@@ -75,11 +80,18 @@ impl<'a> Neurons<'a> {
             let spiked = bits::read(self.spikes, first, sums.len());
             let fired = if self.narrow {
                 // Without a spike nothing resets.
-                match self.lif.reset {
-                    _ if spiked == 0 => self.narrow(Reset::None, first, channel, 0, sums),
-                    Reset::None => self.narrow(Reset::None, first, channel, 0, sums),
-                    Reset::Zero => self.narrow(Reset::Zero, first, channel, spiked, sums),
-                    Reset::Subtract => self.narrow(Reset::Subtract, first, channel, spiked, sums),
+                let reset = if spiked == 0 {
+                    Reset::None
+                } else {
+                    self.lif.reset
+                };
+                match (reset, self.lif.fraction) {
+                    (Reset::None, 0) => self.narrow(Reset::None, 0, first, channel, 0, sums),
+                    (Reset::Subtract, 0) => {
+                        self.narrow(Reset::Subtract, 0, first, channel, spiked, sums)
+                    }
+                    (Reset::None, f) => self.narrow(Reset::None, f, first, channel, 0, sums),
+                    (reset, f) => self.narrow(reset, f, first, channel, spiked, sums),
                 }
             } else {
                 self.wide(first, channel, spiked, sums)
@@ -88,17 +100,22 @@ impl<'a> Neurons<'a> {
         }
     }
 
-    /// Up to 32 neurons with `i16` membranes; compiled once for each reset.
+    /// Up to 32 neurons with `i16` membranes; compiled once for each common reset and fraction.
     #[inline(always)]
     fn narrow<S: Copy + Into<i32>>(
         &mut self,
         reset: Reset,
+        fraction: i8,
         first: usize,
         channel: usize,
         mut spiked: u32,
         sums: &[S],
     ) -> u32 {
-        let lif = Lif { reset, ..self.lif };
+        let lif = Lif {
+            reset,
+            fraction,
+            ..self.lif
+        };
         let membranes = bytemuck::cast_slice_mut::<u32, i16>(self.membranes);
         let membranes = membranes.get_mut(first..).unwrap_or(&mut []);
         let thresholds = match &self.threshold_tile {

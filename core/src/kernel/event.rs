@@ -215,7 +215,7 @@ struct Columns<'a> {
     len: usize,
     block: usize,
     /// Columns that are in `sums` already.
-    counted: u32,
+    counted: i32,
     /// Whether the columns are those of this position.
     collected: bool,
 }
@@ -268,30 +268,31 @@ impl<'a> Columns<'a> {
                 return;
             }
             self.flush(sums);
-            self.len = 0;
         }
     }
 
     /// Sets the sums of the block.
     #[inline(always)]
     fn finish(&mut self, sums: &mut [i32; BLOCK]) {
-        let flushed = self.counted;
-        self.flush(sums);
-        // Twice the count so far, which may be of several flushes.
-        let total = self.counted as i32;
-        self.counted = flushed;
+        let (counted, total) = (self.counted, self.counted + self.len as i32);
+        self.add(-total, sums);
+        // What is here serves the next block where nothing was counted before.
+        self.counted = counted;
         self.collected = true;
-        for sum in sums {
-            *sum = sum.wrapping_sub(total);
-        }
     }
 
-    /// Adds twice the counts of the collected columns to the sums.
+    /// Counts the collected columns, and forgets them.
     #[inline(never)]
     fn flush(&mut self, sums: &mut [i32; BLOCK]) {
-        if self.counted == 0 {
-            sums.fill(0);
-        }
+        self.add(0, sums);
+        self.counted += self.len as i32;
+        self.len = 0;
+    }
+
+    /// Adds twice the counts of the collected columns, and `offset`, to the sums; the first time
+    /// at a position to 0.
+    #[inline(never)]
+    fn add(&mut self, offset: i32, sums: &mut [i32; BLOCK]) {
         let groups = self.len.div_ceil(GROUP);
         if let Some(rest) = self
             .taps
@@ -304,6 +305,7 @@ impl<'a> Columns<'a> {
         let columns = self.taps.get(..groups).unwrap_or(&[]);
         let first = self.block * (BLOCK / 32);
         let words = self.row_words.saturating_sub(first);
+        let keep = if self.counted == 0 { 0 } else { -1 };
         for (word, sums) in sums
             .as_chunks_mut::<32>()
             .0
@@ -315,11 +317,13 @@ impl<'a> Columns<'a> {
             let counters = counters::transpose(counters::count(weights, self.row_words, columns));
             for (i, counters) in counters.iter().enumerate() {
                 for (b, count) in counters.to_le_bytes().into_iter().enumerate() {
+                    let sum = &mut sums[8 * b + i];
                     // Twice a count may pass 32 bits where the difference does not.
-                    sums[8 * b + i] = sums[8 * b + i].wrapping_add(2 * i32::from(count));
+                    *sum = (*sum & keep)
+                        .wrapping_add(2 * i32::from(count))
+                        .wrapping_add(offset);
                 }
             }
         }
-        self.counted += self.len as u32;
     }
 }

@@ -210,18 +210,22 @@ impl Window<'_> {
         for ky in 0..kernel[0] {
             if let Some(band) = self.band {
                 let at = ky * band.row_len + self.column * pitch * channels;
-                let count = kernel[1] * channels;
-                let left = band.sums.get(at..at + count).unwrap_or(&[]);
-                if self.pair {
+                let mut count = kernel[1] * channels;
+                let mut left = band.sums.get(at..at + count).unwrap_or(&[]);
+                // Without a neighbour the right half stays 0.
+                let mut right = if self.pair {
                     let at = at + pitch * channels;
-                    let right = band.sums.get(at..at + count).unwrap_or(&[]);
-                    for (&left, &right) in left.iter().zip(right) {
-                        subsets.push(join(left.into(), right.into()));
-                    }
+                    band.sums.get(at..at + count).unwrap_or(&[])
                 } else {
-                    for &left in left {
-                        subsets.push(left.into());
-                    }
+                    &[]
+                };
+                while count > 0 {
+                    let part = count.min(WORD - subsets.len);
+                    let (now, later) = left.split_at_checked(part).unwrap_or_default();
+                    let (right_now, right_later) = right.split_at_checked(part).unwrap_or_default();
+                    subsets.extend(now, right_now);
+                    (left, right) = (later, right_later);
+                    count -= part;
                 }
                 continue;
             }
@@ -292,6 +296,25 @@ impl<'a> Subsets<'a> {
             *slot = value;
         }
         self.len += 1;
+        if self.len == WORD {
+            self.add();
+        }
+    }
+
+    /// Adds values of the left and, where there is one, the right position; there is room.
+    #[inline(always)]
+    fn extend(&mut self, left: &[i16], right: &[i16]) {
+        let room = self.values.get_mut(self.len..).unwrap_or(&mut []);
+        if right.is_empty() {
+            for (value, &left) in room.iter_mut().zip(left) {
+                *value = left.into();
+            }
+        } else {
+            for (value, (&left, &right)) in room.iter_mut().zip(left.iter().zip(right)) {
+                *value = join(left.into(), right.into());
+            }
+        }
+        self.len += left.len();
         if self.len == WORD {
             self.add();
         }
