@@ -7,19 +7,16 @@ pub(super) const GROUP: usize = 7;
 /// Columns that are counted at once: they fit the eight planes, and a small stack.
 pub(super) const CAPACITY: usize = 18 * GROUP;
 
-/// Counts, for each of 32 outputs, the columns whose bit is set. Column `i` is word
-/// `i * row_words` of `weights`; a column outside counts nothing.
+/// Counts, for each of 32 outputs, the columns whose bit is set. `column(i)` is the word of column
+/// `i`, or 0 where there is none.
 ///
 /// Returns the eight planes: bit `k` of plane `p` is bit `p` of counter `k`.
 #[inline(always)]
-pub(super) fn count(weights: &[u32], row_words: usize, columns: &[[u16; GROUP]]) -> [u32; 8] {
+pub(super) fn count(columns: &[[u16; GROUP]], column: impl Fn(usize) -> u32) -> [u32; 8] {
     let (mut p0, mut p1, mut p2) = (0, 0, 0);
     let mut high = [0u32; 5];
     for group in columns {
-        let columns = group.map(|column| {
-            let at = usize::from(column) * row_words;
-            weights.get(at).copied().unwrap_or(0)
-        });
+        let columns = group.map(|index| column(index.into()));
         let [ones, twos, fours] = add_seven(columns);
         let carry = p0 & ones;
         p0 ^= ones;
@@ -98,7 +95,7 @@ mod tests {
             row_words in 1usize..3,
             columns in prop::collection::vec(prop::array::uniform7(0u16..48), 0..=18),
         ) {
-            let counters = transpose(count(&weights, row_words, &columns));
+            let counters = transpose(count(&columns, |i| weights.get(i * row_words).copied().unwrap_or(0)));
             for k in 0..32 {
                 let expected = columns
                     .iter()

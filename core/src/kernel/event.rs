@@ -313,8 +313,18 @@ impl<'a> Columns<'a> {
             .enumerate()
             .take(words)
         {
-            let weights = self.weights.get(first + word..).unwrap_or(&[]);
-            let counters = counters::transpose(counters::count(weights, self.row_words, columns));
+            let planes = if self.row_words == 2 {
+                // The common width: no multiplication for each column.
+                let rows = self.weights.as_chunks::<2>().0;
+                counters::count(columns, |tap| rows.get(tap).map_or(0, |row| row[word & 1]))
+            } else {
+                let weights = self.weights.get(first + word..).unwrap_or(&[]);
+                let row_words = self.row_words;
+                counters::count(columns, |tap| {
+                    weights.get(tap * row_words).copied().unwrap_or(0)
+                })
+            };
+            let counters = counters::transpose(planes);
             for (i, counters) in counters.iter().enumerate() {
                 for (b, count) in counters.to_le_bytes().into_iter().enumerate() {
                     let sum = &mut sums[8 * b + i];
