@@ -185,8 +185,32 @@ impl Lif {
         self.equation::<i32>(neuron, Membrane::I16)
     }
 
+    /// The numerics of a neuron whose sums are drives already.
+    #[inline(always)]
+    pub(crate) fn driven(self, reset: Reset) -> Self {
+        Self {
+            reset,
+            fraction: 0,
+            ..self
+        }
+    }
+
+    /// `(x << F) + c`, what a narrow neuron adds to its decayed membrane.
+    #[inline(always)]
+    pub(crate) fn drive(&self, sum: i32, bias: i32) -> i32 {
+        self.current(sum) + bias
+    }
+
+    /// `x << F`, in the width where it is proven to fit.
+    #[inline(always)]
+    fn current<W: Width>(&self, sum: W) -> W {
+        // One of the two shifts is by 0: no branch in a loop over neurons.
+        let left = u32::from(self.fraction.max(0).unsigned_abs());
+        (sum >> self.right_shift()) << left
+    }
+
     /// Bits by which synaptic sums are shifted to the right: `-F` where `F < 0`.
-    pub(crate) fn right_shift(&self) -> u32 {
+    fn right_shift(&self) -> u32 {
         self.fraction.min(0).unsigned_abs().into()
     }
 
@@ -211,10 +235,7 @@ impl Lif {
             neuron.membrane
         };
         let mut v = (W::from(i32::from(self.beta.to_bits())) * W::from(u)) >> 15;
-        // One of the two shifts is by 0: no branch in a loop over neurons.
-        let right = self.right_shift();
-        let left = u32::from(self.fraction.max(0).unsigned_abs());
-        v = v + ((W::from(neuron.sum) >> right) << left);
+        v = v + self.current(W::from(neuron.sum));
         v = v + W::from(neuron.bias);
         if neuron.spiked && self.reset == Reset::Subtract {
             v = v - threshold;

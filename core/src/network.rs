@@ -51,6 +51,8 @@ pub struct Network<'a, const LAYERS: usize = MAX_LAYERS> {
     kernel: Option<Kernel>,
     /// Sums of the first layer for a graded input.
     sums: &'a mut [u32],
+    /// Whether they are 16-bit drives: sums in units of the membrane, with the bias.
+    driven: bool,
     pub(crate) scores: Scores<'a>,
     pub(crate) spikes: &'a mut [u32],
     pub(crate) membranes: &'a mut [u32],
@@ -81,6 +83,7 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
             model,
             kernel: None,
             sums,
+            driven: false,
             scores: Scores::new(scores),
             spikes,
             membranes,
@@ -209,26 +212,43 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
         let weights = self.model.weights(first);
         let channels = usize::from(first.output().channels);
         let (half, _) = static_sums(first, kind);
-        // The shift to the right is done once.
-        let right = first.lif().right_shift();
+        let (biases, lif) = (self.model.biases(first), first.lif());
+        // The reference is the definition, bias by bias.
+        let narrow = half && first.is_narrow() && self.kernel != Some(Kernel::Reference);
         let stored = &mut *self.sums;
+        let mut fits = narrow;
+        if narrow {
+            let common = [biases.common() as i16; BLOCK];
+            kernel.sums(first, weights, input, &mut |position, block, sums| {
+                let first = block * BLOCK;
+                let neuron = position * channels + first;
+                let stored = bytemuck::cast_slice_mut::<u32, i16>(stored).get_mut(neuron..);
+                let values = sums.iter().take(channels - first);
+                let biases = biases.halves(neuron, first, &common);
+                let values = values.zip(biases);
+                let (lif, mut lost) = (lif, 0);
+                for (to, (&sum, &bias)) in stored.unwrap_or(&mut []).iter_mut().zip(values) {
+                    let drive = lif.drive(sum, bias.into());
+                    *to = drive as i16;
+                    lost |= i32::from(*to) ^ drive;
+                }
+                fits &= lost == 0;
+            });
+        }
+        self.driven = fits;
+        if fits {
+            return;
+        }
         kernel.sums(first, weights, input, &mut |position, block, sums| {
             let values = sums.iter().take(channels - block * BLOCK);
             let neuron = position * channels + block * BLOCK;
             if half {
-                let stored = bytemuck::cast_slice_mut::<u32, i16>(stored);
-                let stored = stored.get_mut(neuron..).unwrap_or(&mut []);
-                stored
-                    .iter_mut()
-                    .zip(values)
-                    .for_each(|(to, from)| *to = (*from >> right) as i16);
+                let stored = bytemuck::cast_slice_mut::<u32, i16>(stored).get_mut(neuron..);
+                let stored = stored.unwrap_or(&mut []).iter_mut();
+                stored.zip(values).for_each(|(to, from)| *to = *from as i16);
             } else {
-                let stored = bytemuck::cast_slice_mut::<u32, i32>(stored);
-                let stored = stored.get_mut(neuron..).unwrap_or(&mut []);
-                stored
-                    .iter_mut()
-                    .zip(values)
-                    .for_each(|(to, from)| *to = *from >> right);
+                let stored = stored.get_mut(neuron..).unwrap_or(&mut []).iter_mut();
+                stored.zip(values).for_each(|(to, from)| *to = *from as u32);
             }
         });
     }
@@ -255,15 +275,16 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
             let membranes = membranes.unwrap_or(&mut []);
             let mut neurons = Neurons::new(model, layer, wide, spikes, membranes);
             if kind.is_graded() {
-                neurons.sums_are_shifted();
                 let (half, _) = static_sums(layer, kind);
-                let units = layer.units();
-                if half {
-                    let sums = bytemuck::cast_slice::<u32, i16>(self.sums);
-                    neurons.update_all(sums.get(..units).unwrap_or(&[]));
+                let halves = bytemuck::cast_slice::<u32, i16>(self.sums);
+                let halves = halves.get(..layer.units()).unwrap_or(&[]);
+                if self.driven {
+                    neurons.update_driven(halves);
+                } else if half {
+                    neurons.update_all(halves.iter().map(|&sum| sum.into()));
                 } else {
-                    let sums = bytemuck::cast_slice::<u32, i32>(self.sums);
-                    neurons.update_all(sums.get(..units).unwrap_or(&[]));
+                    let sums = self.sums.iter().take(layer.units());
+                    neurons.update_all(sums.map(|&sum| sum as i32));
                 }
             } else {
                 let kernel = kernel_for(self.kernel, layer, kind);
@@ -271,7 +292,8 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
                 let weights = model.weights(layer);
                 kernel.sums(layer, weights, source, &mut |position, block, sums| {
                     let channel = block * BLOCK;
-                    let sums = sums.get(..channels - channel).unwrap_or(sums);
+                    let count = (channels - channel).min(BLOCK);
+                    let sums = sums.get_mut(..count).unwrap_or(&mut []);
                     neurons.update(position * channels + channel, channel, sums);
                 });
             }

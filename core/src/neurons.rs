@@ -1,7 +1,6 @@
 //! The neurons of a layer: a run of them advances by one step.
 
 use crate::bits;
-use crate::kernel::BLOCK;
 use crate::lif::{Lif, Membrane, Neuron, Reset};
 use crate::model::{Layer, Model, Parameters};
 
@@ -15,10 +14,12 @@ pub(crate) struct Neurons<'a> {
     narrow: bool,
     thresholds: Parameters<'a>,
     biases: Parameters<'a>,
-    /// Parameters of narrow neurons that repeat at least once a word of spikes.
+    /// Thresholds of narrow neurons that repeat at least once a word of spikes.
     threshold_tile: Option<[i16; TILE]>,
-    bias_tile: Option<[i16; TILE]>,
+    /// The bias that all have; not used where each has its own.
+    common_bias: [i16; TILE],
     channels: usize,
+    units: usize,
     spikes: &'a mut [u32],
     membranes: &'a mut [u32],
 }
@@ -41,58 +42,50 @@ impl<'a> Neurons<'a> {
             thresholds,
             biases,
             threshold_tile: thresholds.tile(channels),
-            bias_tile: biases.tile(channels),
+            common_bias: [biases.common() as i16; TILE],
             channels,
+            units: layer.units(),
             spikes,
             membranes,
         }
     }
 
-    /// From here on the shift of the sums to the right (`F < 0`) has been done.
-    pub(crate) fn sums_are_shifted(&mut self) {
-        self.lif.fraction = self.lif.fraction.max(0);
-    }
-
     /// Updates all neurons of the layer, given all their sums.
-    pub(crate) fn update_all<S: Copy + Into<i32>>(&mut self, sums: &[S]) {
-        // Where every parameter repeats at least once a word, a run goes on over the next
-        // positions.
-        if self.narrow && self.threshold_tile.is_some() && self.bias_tile.is_some() {
-            for (index, sums) in sums.chunks(BLOCK).enumerate() {
-                self.update(index * BLOCK, 0, sums);
-            }
-            return;
-        }
-        for (position, sums) in sums.chunks(self.channels).enumerate() {
-            for (block, sums) in sums.chunks(BLOCK).enumerate() {
-                let channel = block * BLOCK;
-                self.update(position * self.channels + channel, channel, sums);
+    #[inline(never)]
+    pub(crate) fn update_all(&mut self, mut sums: impl Iterator<Item = i32>) {
+        let channels = self.channels;
+        let units = self.units;
+        for first in (0..units).step_by(channels) {
+            for channel in (0..channels).step_by(TILE) {
+                let mut tile = [0; TILE];
+                let count = (channels - channel).min(TILE);
+                for (to, sum) in tile.iter_mut().zip(sums.by_ref().take(count)) {
+                    *to = sum;
+                }
+                self.update(
+                    first + channel,
+                    channel,
+                    tile.get_mut(..count).unwrap_or(&mut []),
+                );
             }
         }
     }
 
-    /// Updates as many neurons as there are sums, at most a block, from the flat index `first`
-    /// on, whose channels start at `channel`.
+    /// Updates as many neurons as there are sums, from the flat index `first` on, whose channels
+    /// start at `channel`. What the sums hold afterwards is not defined.
     #[inline(never)]
-    pub(crate) fn update<S: Copy + Into<i32>>(&mut self, first: usize, channel: usize, sums: &[S]) {
-        for (index, sums) in sums.chunks(TILE).enumerate() {
+    pub(crate) fn update(&mut self, first: usize, channel: usize, sums: &mut [i32]) {
+        for (index, sums) in sums.chunks_mut(TILE).enumerate() {
             let (first, channel) = (first + TILE * index, channel + TILE * index);
             let spiked = bits::read(self.spikes, first, sums.len());
             let fired = if self.narrow {
-                // Without a spike nothing resets.
-                let reset = if spiked == 0 {
-                    Reset::None
-                } else {
-                    self.lif.reset
-                };
-                match (reset, self.lif.fraction) {
-                    (Reset::None, 0) => self.narrow(Reset::None, 0, first, channel, 0, sums),
-                    (Reset::Subtract, 0) => {
-                        self.narrow(Reset::Subtract, 0, first, channel, spiked, sums)
-                    }
-                    (Reset::None, f) => self.narrow(Reset::None, f, first, channel, 0, sums),
-                    (reset, f) => self.narrow(reset, f, first, channel, spiked, sums),
+                // In two passes, which leaves each enough registers.
+                let lif = self.lif;
+                let biases = self.biases.halves(first, channel, &self.common_bias);
+                for (sum, &bias) in sums.iter_mut().zip(biases) {
+                    *sum = lif.drive(*sum, bias.into());
                 }
+                self.narrow(first, channel, spiked, sums)
             } else {
                 self.wide(first, channel, spiked, sums)
             };
@@ -100,70 +93,75 @@ impl<'a> Neurons<'a> {
         }
     }
 
-    /// Up to 32 neurons with `i16` membranes; compiled once for each common reset and fraction.
-    #[inline(always)]
-    fn narrow<S: Copy + Into<i32>>(
-        &mut self,
-        reset: Reset,
-        fraction: i8,
-        first: usize,
-        channel: usize,
-        mut spiked: u32,
-        sums: &[S],
-    ) -> u32 {
-        let lif = Lif {
-            reset,
-            fraction,
-            ..self.lif
+    /// Updates all neurons of a narrow layer, given their drives ([`Lif::drive`]).
+    #[inline(never)]
+    pub(crate) fn update_driven(&mut self, drives: &[i16]) {
+        // Where the thresholds repeat at least once a word, a tile goes on over the next
+        // positions.
+        let channels = if self.threshold_tile.is_some() {
+            drives.len()
+        } else {
+            self.channels
         };
-        let membranes = bytemuck::cast_slice_mut::<u32, i16>(self.membranes);
-        let membranes = membranes.get_mut(first..).unwrap_or(&mut []);
-        let thresholds = match &self.threshold_tile {
-            // A run starts at a multiple of the tile, since a layer of more channels has only
-            // tiles of one value.
-            Some(tile) => tile.as_slice(),
-            None => self.thresholds.halves_from(first, channel),
-        };
-        let biases = match &self.bias_tile {
-            Some(tile) => tile.as_slice(),
-            None => self.biases.halves_from(first, channel),
-        };
-        let mut fired = 0;
-        let parameters = thresholds.iter().zip(biases);
-        for ((membrane, &sum), (&threshold, &bias)) in
-            membranes.iter_mut().zip(sums).zip(parameters)
-        {
-            let (after, spike) = lif.update_narrow(Neuron {
-                membrane: i32::from(*membrane),
-                spiked: spiked & 1 == 1,
-                sum: sum.into(),
-                threshold: threshold.into(),
-                bias: bias.into(),
-            });
-            *membrane = after as i16;
-            spiked >>= 1;
-            fired = fired >> 1 | u32::from(spike) << 31;
+        let mut position = 0;
+        for drives in drives.chunks(channels.max(1)) {
+            for (index, drives) in drives.chunks(TILE).enumerate() {
+                let (first, channel) = (position + TILE * index, TILE * index);
+                let spiked = bits::read(self.spikes, first, drives.len());
+                let fired = self.narrow(first, channel, spiked, drives);
+                bits::write(self.spikes, first, drives.len(), fired);
+            }
+            position += channels;
         }
-        // The first neuron's spike is at the bottom of the word.
-        fired >> (32 - sums.len())
     }
 
-    /// Up to 32 neurons of any kind.
-    #[inline(never)]
-    fn wide<S: Copy + Into<i32>>(
+    /// Up to 32 neurons with `i16` membranes, given their drives ([`Lif::drive`]).
+    #[inline(always)]
+    fn narrow<D: Copy + Into<i32>>(
         &mut self,
         first: usize,
         channel: usize,
         spiked: u32,
-        sums: &[S],
+        drives: &[D],
     ) -> u32 {
+        let thresholds = match &self.threshold_tile {
+            // A run starts at a multiple of the tile, since a layer of more channels has only
+            // tiles of one value.
+            Some(tile) => tile.as_slice(),
+            None => self.thresholds.halves(first, channel, &[]),
+        };
+        let membranes = bytemuck::cast_slice_mut::<u32, i16>(self.membranes);
+        let membranes = membranes.get_mut(first..).unwrap_or(&mut []);
+        // Compiled once for each reset; without a spike nothing resets.
+        match self.lif.reset {
+            Reset::Subtract if spiked != 0 => {
+                let lif = self.lif.driven(Reset::Subtract);
+                update(lif, membranes, thresholds, spiked, drives)
+            }
+            Reset::Zero if spiked != 0 => {
+                let lif = self.lif.driven(Reset::Zero);
+                update(lif, membranes, thresholds, spiked, drives)
+            }
+            _ => update(
+                self.lif.driven(Reset::None),
+                membranes,
+                thresholds,
+                0,
+                drives,
+            ),
+        }
+    }
+
+    /// Up to 32 neurons of any kind.
+    #[inline(never)]
+    fn wide(&mut self, first: usize, channel: usize, spiked: u32, sums: &[i32]) -> u32 {
         let mut fired = 0;
         for (k, &sum) in sums.iter().enumerate() {
             let neuron = first + k;
             let (after, spike) = self.lif.update(Neuron {
                 membrane: self.membrane(neuron),
                 spiked: spiked >> k & 1 == 1,
-                sum: sum.into(),
+                sum,
                 threshold: self.thresholds.get(neuron, channel + k),
                 bias: self.biases.get(neuron, channel + k),
             });
@@ -197,4 +195,30 @@ impl<'a> Neurons<'a> {
             }
         }
     }
+}
+
+/// Advances neurons of these membranes, thresholds and drives; returns their spikes.
+#[inline(always)]
+fn update<D: Copy + Into<i32>>(
+    lif: Lif,
+    membranes: &mut [i16],
+    thresholds: &[i16],
+    mut spiked: u32,
+    drives: &[D],
+) -> u32 {
+    let mut fired = 0;
+    for ((membrane, &threshold), &drive) in membranes.iter_mut().zip(thresholds).zip(drives) {
+        let (after, spike) = lif.update_narrow(Neuron {
+            membrane: i32::from(*membrane),
+            spiked: spiked & 1 == 1,
+            sum: drive.into(),
+            threshold: threshold.into(),
+            bias: 0,
+        });
+        *membrane = after as i16;
+        spiked >>= 1;
+        fired = fired >> 1 | u32::from(spike) << 31;
+    }
+    // The first neuron's spike is at the bottom of the word.
+    fired >> (TILE - drives.len())
 }

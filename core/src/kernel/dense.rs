@@ -56,7 +56,7 @@ impl Sums for Dense {
                 for sum in &mut gathered.sums {
                     *sum = sum.wrapping_mul(2).wrapping_add(gathered.total);
                 }
-                visit(position, block, &gathered.sums);
+                visit(position, block, &mut gathered.sums);
             }
         });
     }

@@ -46,7 +46,7 @@ impl Sums for Event {
                         }
                     }
                     columns.finish(&mut sums);
-                    visit(position, block, &sums);
+                    visit(position, block, &mut sums);
                 }
                 columns.clear();
                 position += 1;

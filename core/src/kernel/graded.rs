@@ -56,9 +56,9 @@ impl Sums for Graded {
                     window.push(&mut subsets);
                     subsets.finish(window.pair);
                     let position = row * geometry.output[1] + column;
-                    visit(position, block, &subsets.sums);
+                    visit(position, block, &mut subsets.sums);
                     if window.pair {
-                        visit(position + 1, block, &subsets.right);
+                        visit(position + 1, block, &mut subsets.right);
                     }
                 }
                 column += if window.pair { 2 } else { 1 };

@@ -23,8 +23,8 @@ pub const BLOCK: usize = 64;
 ///
 /// `sums[k]` is the synaptic sum `x_j` of channel `j = 64 * block + k` at `position`
 /// (`y * width + x` of the layer's output). What the entries behind the last channel hold is not
-/// defined.
-pub type Visit<'a> = &'a mut dyn FnMut(usize, usize, &[i32; BLOCK]);
+/// defined, and `visit` may use the memory as it likes.
+pub type Visit<'a> = &'a mut dyn FnMut(usize, usize, &mut [i32; BLOCK]);
 
 /// What a kernel computes: the synaptic sums of a layer in one time step.
 pub trait Sums {

@@ -24,7 +24,7 @@ impl Sums for Reference {
                 for (j, sum) in (block * BLOCK..channels).zip(&mut sums) {
                     *sum = synaptic_sum(layer, weights, input, position, j);
                 }
-                visit(position, block, &sums);
+                visit(position, block, &mut sums);
             }
         }
     }

@@ -450,12 +450,11 @@ impl<'a> Parameters<'a> {
     /// `None` where they do not repeat at least once a word.
     pub(crate) fn tile(&self, channels: usize) -> Option<[i16; TILE]> {
         match self.spread {
-            None => Some([0; TILE]),
-            Some(Spread::Layer) => Some([self.at(0) as i16; TILE]),
+            None | Some(Spread::Layer) => Some([self.common() as i16; TILE]),
             Some(Spread::Channel) if TILE.is_multiple_of(channels) => {
                 let mut tile = [0; TILE];
                 for positions in tile.chunks_mut(channels) {
-                    let parameters = self.halves_from(0, 0).iter();
+                    let parameters = self.halves(0, 0, &[]).iter();
                     positions
                         .iter_mut()
                         .zip(parameters)
@@ -467,14 +466,22 @@ impl<'a> Parameters<'a> {
         }
     }
 
+    /// The parameter that all neurons have, or the first one; 0 for none.
+    pub(crate) fn common(&self) -> i32 {
+        self.spread.map_or(0, |_| self.at(0))
+    }
+
     /// The parameters from those of a neuron on, `channel` of the flat index `neuron`, for a layer
-    /// of `i16` membranes whose neurons do not all have the same.
+    /// of `i16` membranes; `common` where all neurons have the same.
     #[inline(always)]
-    pub(crate) fn halves_from(&self, neuron: usize, channel: usize) -> &'a [i16] {
-        let at = if self.spread == Some(Spread::Neuron) {
-            neuron
-        } else {
-            channel
+    pub(crate) fn halves<'c>(&self, neuron: usize, channel: usize, common: &'c [i16]) -> &'c [i16]
+    where
+        'a: 'c,
+    {
+        let at = match self.spread {
+            None | Some(Spread::Layer) => return common,
+            Some(Spread::Channel) => channel,
+            Some(Spread::Neuron) => neuron,
         };
         bytemuck::cast_slice::<u32, i16>(self.words)
             .get(at..)
