@@ -275,7 +275,11 @@ impl<'a> Columns<'a> {
     #[inline(always)]
     fn finish(&mut self, sums: &mut [i32; BLOCK]) {
         let (counted, total) = (self.counted, self.counted + self.len as i32);
-        self.add(-total, sums);
+        if total == 0 {
+            sums.fill(0);
+        } else {
+            self.add(-total, sums);
+        }
         // What is here serves the next block where nothing was counted before.
         self.counted = counted;
         self.collected = true;

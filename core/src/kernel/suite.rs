@@ -48,7 +48,8 @@ const STEPS: usize = 5;
 
 pub(super) fn check(kernel: Kernel) {
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
-        cases: 1_500,
+        // Interpreted, a case takes seconds.
+        cases: if cfg!(miri) { 2 } else { 1_500 },
         failure_persistence: None,
         max_global_rejects: 4_000,
         ..ProptestConfig::default()
@@ -71,7 +72,7 @@ pub(super) fn check(kernel: Kernel) {
         })
         .unwrap_or_else(|error| panic!("{kernel:?} against the reference: {error}"));
     assert!(
-        supported.get() > 750,
+        cfg!(miri) || supported.get() > 750,
         "{kernel:?} ran in {} cases only",
         supported.get()
     );
@@ -228,7 +229,7 @@ fn build(case: &Case) -> Option<Vec<u32>> {
         version: Metadata::VERSION,
         ..Metadata::default()
     };
-    let mut file = vec![0; 1 << 16];
+    let mut file = vec![0; 1 << 18];
     let words = write(&spec, &layers, &[], &metadata, &mut file).expect("the case is valid");
     file.truncate(words);
     Some(file)
