@@ -1,6 +1,6 @@
 //! Files that are either whole or not there.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -31,6 +31,24 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         };
         Error::failed(format!("cannot write {}: {error}{way}", path.display()))
     })
+}
+
+/// Takes hold of a run directory: the file `lock` in it, which the system unlocks when this process
+/// ends, however it ends.
+///
+/// # Errors
+/// [`Error::Usage`] where another process holds it, [`Error::Failed`] where it cannot be written.
+pub fn lock_folder(path: &Path) -> Result<File> {
+    let shown = path.display();
+    let cannot = |error| Error::failed(format!("cannot write the run directory {shown}: {error}"));
+    let lock = File::create(path.join("lock")).map_err(cannot)?;
+    lock.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => Error::usage(format!(
+            "another process is training in {shown}; wait for it, or give another folder by --out"
+        )),
+        TryLockError::Error(error) => cannot(error),
+    })?;
+    Ok(lock)
 }
 
 fn temporary_beside(path: &Path) -> Result<PathBuf> {

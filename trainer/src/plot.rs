@@ -55,11 +55,11 @@ const SIZE: (u32, u32) = (1500, 820);
 const FONT: &str = "sans-serif";
 const TITLE: i32 = 20;
 const TEXT: i32 = 16;
-const INK: RGBColor = RGBColor(40, 40, 40);
-const FAINT: RGBColor = RGBColor(225, 225, 225);
+pub(crate) const INK: RGBColor = RGBColor(40, 40, 40);
+pub(crate) const FAINT: RGBColor = RGBColor(225, 225, 225);
 const OTHER_CLASS: RGBColor = RGBColor(160, 160, 160);
 /// The colours of Okabe and Ito, which colour-blind people tell apart, the pale ones left out.
-const COLOURS: [RGBColor; 6] = [
+pub(crate) const COLOURS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -141,11 +141,11 @@ fn check(overview: &Overview<'_>) -> Result<()> {
     Ok(())
 }
 
-fn undrawable(error: impl Display) -> Error {
-    Error::failed(format!("the overview cannot be drawn: {error}"))
+pub(crate) fn undrawable(error: impl Display) -> Error {
+    Error::failed(format!("a picture cannot be drawn: {error}"))
 }
 
-fn text_style(size: i32) -> TextStyle<'static> {
+pub(crate) fn text_style(size: i32) -> TextStyle<'static> {
     (FONT, size).into_font().color(&INK)
 }
 
@@ -408,7 +408,7 @@ fn thinned(history: &[(u64, Vec<f32>)]) -> Vec<&(u64, Vec<f32>)> {
 }
 
 /// The range of the values with some room, never empty.
-fn padded_range(values: impl Iterator<Item = f64>) -> (f64, f64) {
+pub(crate) fn padded_range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
         (low.min(value), high.max(value))
     });
@@ -417,7 +417,7 @@ fn padded_range(values: impl Iterator<Item = f64>) -> (f64, f64) {
 }
 
 /// Labels between whole numbers stay empty.
-fn whole_number(value: &f64) -> String {
+pub(crate) fn whole_number(value: &f64) -> String {
     if (value - value.round()).abs() < 1e-6 {
         format!("{}", value.round())
     } else {
@@ -426,7 +426,7 @@ fn whole_number(value: &f64) -> String {
 }
 
 /// Numbers of an axis from `low` to `high`, with the decimals that tell its labels apart.
-fn number(low: f64, high: f64) -> impl Fn(&f64) -> String {
+pub(crate) fn number(low: f64, high: f64) -> impl Fn(&f64) -> String {
     let decimals = (1.0 - (high - low).log10()).ceil().clamp(0.0, 9.0) as usize;
     let unit = 10_f64.powi(decimals as i32);
     // `+ 0.0` turns a negative zero into zero.

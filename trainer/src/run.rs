@@ -12,20 +12,19 @@
 //! Every file is written beside its place, synced and renamed: a process that is killed leaves the
 //! old file or the new one. A checkpoint counts from the moment its JSON is there.
 
-use std::collections::HashMap;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::config::Config;
 use crate::data::{InputSpec, Samples, Splits};
-use crate::files::write_atomically;
+use crate::files::{lock_folder, write_atomically};
 use crate::net::Network;
 use crate::ops::with_values;
+use crate::tensors::{Tensors, deserialise, serialise};
 use crate::train::{EpochMetrics, Progress};
 use crate::{Error, Result};
 
@@ -66,13 +65,7 @@ impl RunDir {
         let cannot =
             |error| Error::failed(format!("cannot write the run directory {shown}: {error}"));
         fs::create_dir_all(path.join("checkpoints")).map_err(cannot)?;
-        let lock = File::create(path.join("lock")).map_err(cannot)?;
-        lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => Error::usage(format!(
-                "another process is training in {shown}; wait for it, or give another folder by --out"
-            )),
-            TryLockError::Error(error) => cannot(error),
-        })?;
+        let lock = lock_folder(path)?;
         let run = Self {
             path: path.to_owned(),
             _lock: lock,
@@ -351,8 +344,6 @@ pub fn load_network(run: &Path, config: &Config, input: InputSpec) -> Result<Net
     Ok(network)
 }
 
-type Tensors = HashMap<String, Vec<f32>>;
-
 /// All numbers of the network that training changes, by name.
 fn network_tensors(network: &mut Network) -> Result<Vec<(String, Vec<f32>)>> {
     let mut tensors = Vec::new();
@@ -398,41 +389,6 @@ fn restore_tensors(network: &mut Network, tensors: &Tensors) -> Result<()> {
     let hidden = network.thresholds().len();
     network.set_thresholds(&take("thresholds", hidden)?);
     Ok(())
-}
-
-fn deserialise(bytes: &[u8]) -> Result<Tensors, safetensors::SafeTensorError> {
-    let values = |view: TensorView<'_>| {
-        let words = view.data().as_chunks::<4>().0.iter();
-        words
-            .map(|word| f32::from_le_bytes(*word))
-            .collect::<Vec<f32>>()
-    };
-    let tensors = SafeTensors::deserialize(bytes)?.tensors();
-    Ok(tensors
-        .into_iter()
-        .map(|(name, view)| (name, values(view)))
-        .collect())
-}
-
-fn serialise(tensors: &[(String, Vec<f32>)]) -> Result<Vec<u8>> {
-    let wrong = |error| Error::failed(format!("cannot write a checkpoint: {error}"));
-    let bytes: Vec<Vec<u8>> = tensors
-        .iter()
-        .map(|(_, values)| {
-            values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect()
-        })
-        .collect();
-    let views = tensors.iter().zip(&bytes).map(|((name, values), bytes)| {
-        Ok((
-            name.as_str(),
-            TensorView::new(Dtype::F32, vec![values.len()], bytes)?,
-        ))
-    });
-    let views = views.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
-    safetensors::serialize(views, None).map_err(wrong)
 }
 
 /// The metrics as a table, with a column for each layer's threshold, rate and dead neurons.

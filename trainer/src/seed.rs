@@ -15,6 +15,8 @@ pub(crate) enum Purpose {
     Augmentation = 3,
     /// Which currents dropout leaves out; the indices are update, and layer and place.
     Dropout = 5,
+    /// The input spikes of the temporal task.
+    TemporalInput = 10,
 }
 
 /// The stream of `seed` for a purpose, at up to two indices.

@@ -390,7 +390,7 @@ impl Observer for Display {
 }
 
 /// A flag that Ctrl-C sets; another one, not at once, ends the process where it stands.
-fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
+pub(super) fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     let mut first = None;
@@ -406,7 +406,7 @@ fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
 }
 
 /// The command that was typed, with `--resume`.
-fn command_to_resume() -> String {
+pub(super) fn command_to_resume() -> String {
     let mut words: Vec<String> = std::env::args().collect();
     if !words.iter().any(|word| word == "--resume") {
         words.push("--resume".into());
