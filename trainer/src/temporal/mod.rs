@@ -9,7 +9,7 @@
 //!
 //! - The target rises to 0.9 of the threshold, and is above it at step 75 alone ([`Condition::target`]).
 //! - The error of that one step counts [`SPIKE_WEIGHT`] times.
-//! - The learning rate is 3e-4 instead of 1e-3, so that the binary networks settle.
+//! - The learning rate of the binary networks is 3e-4 instead of 1e-3, so that they settle.
 
 pub mod figure;
 pub mod measure;
@@ -84,6 +84,11 @@ impl Condition {
     /// Decay of the membranes in a step.
     pub fn beta(self) -> f32 {
         if self.is_binary() { 0.15 } else { 0.6 }
+    }
+
+    /// Learning rate of the stochastic gradient descent.
+    pub fn learning_rate(self) -> f32 {
+        if self.is_binary() { 3e-4 } else { 1e-3 }
     }
 
     /// The threshold of both layers before the first iteration and after many.

@@ -13,8 +13,6 @@ use crate::optim::{Move, Optimiser, Parameter};
 use crate::seed::{Purpose, stream};
 use crate::{Error, Result};
 
-/// Learning rate of the stochastic gradient descent.
-const LEARNING_RATE: f32 = 3e-4;
 /// Part of the update before that is repeated.
 const MOMENTUM: f32 = 0.9;
 /// The surrogate gradient of the reference, which does not widen with the threshold.
@@ -166,7 +164,7 @@ impl Network {
         let step = Move {
             optimiser: Optimiser::Sgd,
             momentum: MOMENTUM,
-            rate: LEARNING_RATE,
+            rate: self.condition.learning_rate(),
             scale: 1.0,
             update: self.iteration + 1,
         };
