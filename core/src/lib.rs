@@ -25,6 +25,7 @@ pub mod encode;
 pub mod hash;
 pub mod kernel;
 pub mod lif;
+pub mod message;
 pub mod model;
 pub mod network;
 mod neurons;

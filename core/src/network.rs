@@ -165,10 +165,11 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
     pub fn membrane(&self, layer: usize, neuron: usize) -> i32 {
         let words = self.membrane_words(layer);
         let value = match self.layer(layer).map(|layer| layer.spec().membrane) {
-            Some(Membrane::I16) => bytemuck::cast_slice::<u32, i16>(words)
+            Some(Membrane::I16) => bytemuck::try_cast_slice::<u32, i16>(words)
+                .unwrap_or(&[])
                 .get(neuron)
                 .map(|value| i32::from(*value)),
-            _ => bytemuck::cast_slice(words).get(neuron).copied(),
+            _ => words.get(neuron).map(|word| *word as i32),
         };
         value.unwrap_or(0)
     }

@@ -1,16 +1,20 @@
 //! What a program needs of the machine it runs on.
 
-use core::fmt;
-
+use bitspike_core::message::{Message, Piece};
 use embedded_hal::digital::OutputPin;
+
+/// The host takes no more: there is nobody to work for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone;
+
+/// Whether something was sent.
+pub type Sent = Result<(), Gone>;
 
 /// A machine with a host at the other end of a line.
 ///
-/// Text goes to the host by [`core::fmt::Write`]; it arrives at the latest at a line's end.
-///
 /// # For implementers
 /// Nothing here may block for ever while the host keeps its end open and sends what it promised.
-pub trait Board: fmt::Write + Sized {
+pub trait Board: Sized {
     /// The short name of the board: `m0`.
     const NAME: &'static str;
 
@@ -23,6 +27,36 @@ pub trait Board: fmt::Write + Sized {
     /// # Panics
     /// When it is called a second time.
     fn take() -> Self;
+
+    /// Sends text to the host; it arrives at the latest at a line's end.
+    ///
+    /// # Errors
+    /// [`Gone`] where the host takes no more.
+    fn send(&mut self, text: &str) -> Sent;
+
+    /// Sends a message in pieces. `core::fmt` would take 10 KiB of flash.
+    ///
+    /// # Errors
+    /// [`Gone`] where the host takes no more.
+    fn send_all(&mut self, pieces: &[Piece<'_>]) -> Sent {
+        pieces.iter().try_for_each(|piece| match *piece {
+            Piece::Text(text) => self.send(text),
+            Piece::Number(number) => self.send(itoa::Buffer::new().format(number)),
+            Piece::Hex(word) => {
+                let digits = hexadecimal(word);
+                self.send(str::from_utf8(&digits).unwrap_or_default())
+            }
+        })
+    }
+
+    /// Sends a message in pieces, and ends the line.
+    ///
+    /// # Errors
+    /// [`Gone`] where the host takes no more.
+    fn line(&mut self, pieces: &[Piece<'_>]) -> Sent {
+        self.send_all(pieces)?;
+        self.send("\n")
+    }
 
     /// Fills `bytes` from the host; `false` where the host has closed its end before the first
     /// byte or in the middle.
@@ -52,4 +86,35 @@ pub struct Processor {
     pub register: u32,
     /// Whether it is the processor of the board that the build is for.
     pub expected: bool,
+}
+
+/// Eight digits.
+fn hexadecimal(word: u32) -> [u8; 8] {
+    let mut digits = [0; 8];
+    let mut rest = word;
+    for digit in digits.iter_mut().rev() {
+        let value = (rest & 15) as u8;
+        *digit = if value < 10 { b'0' } else { b'a' - 10 } + value;
+        rest >>= 4;
+    }
+    digits
+}
+
+/// Two words as sixteen digits.
+pub fn hexadecimal_pair(value: u64) -> [Piece<'static>; 2] {
+    [Piece::Hex((value >> 32) as u32), Piece::Hex(value as u32)]
+}
+
+/// A length or count as a piece of a message.
+pub const fn number(value: usize) -> Piece<'static> {
+    Piece::Number(value as i64)
+}
+
+/// Sends a line about what went wrong.
+///
+/// # Errors
+/// [`Gone`] where the host takes no more.
+pub fn complain(board: &mut impl Board, what: &str, cause: Message) -> Sent {
+    board.send(what)?;
+    board.line(cause.pieces())
 }

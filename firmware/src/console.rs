@@ -1,61 +1,129 @@
 //! The line to the host, over semihosting.
 
-use core::fmt;
+use core::panic::PanicInfo;
 
-use heapless::String;
-use semihosting::io::{Read, Stdin, Stdout, Write, stdin, stdout};
+use heapless::Vec;
+use semihosting::fd::{BorrowedFd, OwnedFd};
+use semihosting::sys::arm_compat::{OpenMode, sys_open, sys_read_orig, sys_write_orig};
+
+use crate::board::{Gone, Sent};
 
 /// Bytes gathered before a call to the host: each call stops the machine.
 const GATHERED: usize = 128;
 
+/// The console's name among the host's files.
+const CONSOLE: &core::ffi::CStr = c":tt";
+
 /// Text to the host by lines, bytes from it.
 #[derive(Debug)]
 pub(crate) struct Console {
-    input: Stdin,
-    output: Stdout,
-    line: String<GATHERED>,
+    input: OwnedFd,
+    output: OwnedFd,
+    line: Vec<u8, GATHERED>,
 }
 
 impl Console {
-    /// Opens both directions.
-    ///
-    /// # Panics
-    /// Where the emulator was started without semihosting.
+    /// Opens both directions; ends the program where there is no host.
     pub(crate) fn open() -> Self {
-        let (Ok(input), Ok(output)) = (stdin(), stdout()) else {
-            panic!("no semihosting: start the emulator as `cargo xtask firmware BOARD` says");
+        let opened = (
+            sys_open(CONSOLE, OpenMode::RDONLY),
+            sys_open(CONSOLE, OpenMode::WRONLY_TRUNC),
+        );
+        let (Ok(input), Ok(output)) = opened else {
+            semihosting::process::abort()
         };
         Self {
             input,
             output,
-            line: String::new(),
+            line: Vec::new(),
         }
     }
 
     /// Fills `bytes`; `false` at the end of the input.
     pub(crate) fn receive(&mut self, bytes: &mut [u8]) -> bool {
-        self.input.read_exact(bytes).is_ok()
-    }
-
-    /// Sends what is gathered.
-    pub(crate) fn flush(&mut self) -> fmt::Result {
-        let sent = self.output.write_all(self.line.as_bytes());
-        self.line.clear();
-        sent.map_err(|_| fmt::Error)
-    }
-}
-
-impl fmt::Write for Console {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for character in text.chars() {
-            if self.line.push(character).is_err() {
-                self.flush()?;
-                self.line.push(character).map_err(|_| fmt::Error)?;
+        let mut left = bytes.len();
+        while left > 0 {
+            let Some(rest) = bytes.len().checked_sub(left) else {
+                return false;
+            };
+            let Some(rest) = bytes.get_mut(rest..) else {
+                return false;
+            };
+            // The call gives what is still missing.
+            match borrow(&self.input).and_then(|input| sys_read_orig(input, rest).ok()) {
+                Some(missing) if missing < left => left = missing,
+                _ => return false,
             }
-            if character == '\n' {
+        }
+        true
+    }
+
+    /// Gathers text; a full line goes to the host.
+    pub(crate) fn send(&mut self, text: &str) -> Sent {
+        for &byte in text.as_bytes() {
+            if self.line.push(byte).is_err() {
+                self.flush()?;
+                let _ = self.line.push(byte);
+            }
+            if byte == b'\n' {
                 self.flush()?;
             }
         }
         Ok(())
+    }
+
+    /// Sends what is gathered.
+    pub(crate) fn flush(&mut self) -> Sent {
+        let mut left = self.line.len();
+        while let Some(rest) = self.line.len().checked_sub(left)
+            && let Some(rest) = self.line.get(rest..)
+            && !rest.is_empty()
+        {
+            match borrow(&self.output).and_then(|output| sys_write_orig(output, rest).ok()) {
+                Some(missing) if missing < left => left = missing,
+                _ => {
+                    self.line.clear();
+                    return Err(Gone);
+                }
+            }
+        }
+        self.line.clear();
+        Ok(())
+    }
+}
+
+/// The descriptor for one call. The crate's own way holds a check that can panic, and nothing
+/// here may.
+fn borrow(fd: &OwnedFd) -> Option<BorrowedFd<'_>> {
+    let raw = fd.as_raw_fd();
+    // SAFETY: it is open as long as its owner, and not -1.
+    (raw != -1).then(|| unsafe { BorrowedFd::borrow_raw(raw) })
+}
+
+/// Says where, without the machinery that formats messages, and ends the program.
+pub(crate) fn fault(what: &str, place: &str, line: u32) -> ! {
+    let mut console = Console::open();
+    let mut digits = itoa::Buffer::new();
+    for text in [
+        "panic: ",
+        what,
+        " at ",
+        place,
+        ":",
+        digits.format(line),
+        "\n",
+    ] {
+        // There is nobody left to tell.
+        let _ = console.send(text);
+    }
+    semihosting::process::abort()
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    let what = info.message().as_str().unwrap_or("a bug");
+    match info.location() {
+        Some(place) => fault(what, place.file(), place.line()),
+        None => fault(what, "an unknown place", 0),
     }
 }

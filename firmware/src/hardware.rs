@@ -1,8 +1,6 @@
 //! The board that a build is for, put together from what its folder and its processor family say.
 
-use core::fmt;
-
-use crate::board::{Board, Processor};
+use crate::board::{Board, Processor, Sent};
 use crate::chosen::{BusyPin, FACTS, NAME};
 use crate::console::Console;
 use crate::machine::Machine;
@@ -27,6 +25,10 @@ impl Board for Hardware {
         }
     }
 
+    fn send(&mut self, text: &str) -> Sent {
+        self.console.send(text)
+    }
+
     fn receive(&mut self, bytes: &mut [u8]) -> bool {
         self.console.receive(bytes)
     }
@@ -47,11 +49,5 @@ impl Board for Hardware {
         // There is nobody left to tell.
         let _ = self.console.flush();
         semihosting::process::exit(code)
-    }
-}
-
-impl fmt::Write for Hardware {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.console.write_str(text)
     }
 }

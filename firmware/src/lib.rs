@@ -13,7 +13,7 @@ pub mod model;
 mod register;
 pub mod stack;
 
-pub use board::{Board, Processor};
+pub use board::{Board, Gone, Processor, Sent, complain, hexadecimal_pair, number};
 pub use machine::entry;
 pub use register::RegisterBit;
 

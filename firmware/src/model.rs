@@ -1,6 +1,6 @@
 //! The model inside the binary, and memory of exactly its size.
 
-use bitspike_core::model::Sizes;
+use bitspike_core::model::{Input, InputError, Model, Sizes};
 use static_cell::ConstStaticCell;
 
 include!(concat!(env!("OUT_DIR"), "/model.rs"));
@@ -14,7 +14,37 @@ pub const INPUT_WORDS: usize = SIZES.input_bytes.div_ceil(4);
 
 /// The model file, used in place.
 pub static WORDS: [u32; PACKED.len()] = PACKED;
-/// Memory for the state of the network.
-pub static STATE: ConstStaticCell<[u32; STATE_WORDS]> = ConstStaticCell::new([0; STATE_WORDS]);
-/// Memory for one input.
-pub static INPUT: ConstStaticCell<[u32; INPUT_WORDS]> = ConstStaticCell::new([0; INPUT_WORDS]);
+static STATE: ConstStaticCell<[u32; STATE_WORDS]> = ConstStaticCell::new([0; STATE_WORDS]);
+static INPUT: ConstStaticCell<[u32; INPUT_WORDS]> = ConstStaticCell::new([0; INPUT_WORDS]);
+
+/// Memory for the state of the network, [`STATE_WORDS`] of it; none when it is asked for again.
+pub fn state() -> &'static mut [u32] {
+    STATE.try_take().map_or(&mut [], |words| words)
+}
+
+/// Memory for one input, [`INPUT_WORDS`] of it; none when it is asked for again.
+pub fn input() -> &'static mut [u32] {
+    INPUT.try_take().map_or(&mut [], |words| words)
+}
+
+/// The bytes of an input in memory for one, as many as the model reads.
+pub fn input_bytes(words: &mut [u32]) -> &mut [u8] {
+    let bytes: &mut [u8] = bytemuck::cast_slice_mut(words);
+    bytes.get_mut(..SIZES.input_bytes).unwrap_or(&mut [])
+}
+
+/// What is in memory for an input, as the kind that the model reads.
+///
+/// # Errors
+/// [`InputError`] where bits behind the last spike are set.
+pub fn as_input<'i, const LAYERS: usize>(
+    model: &Model<'_, LAYERS>,
+    words: &'i [u32],
+) -> Result<Input<'i>, InputError> {
+    if model.input_kind().is_graded() {
+        let bytes: &[u8] = bytemuck::cast_slice(words);
+        model.input(bytes.get(..SIZES.input_bytes).unwrap_or(&[]))
+    } else {
+        model.input_words(words)
+    }
+}

@@ -4,11 +4,10 @@
 #![no_std]
 #![no_main]
 
-use core::fmt::{self, Write};
-
+use bitspike_core::message::Piece::{Hex, Text};
 use bitspike_core::model::Model;
 use bitspike_core::random::Xorshift32;
-use bitspike_firmware::{Board, ThisBoard, entry, model};
+use bitspike_firmware::{Board, Gone, ThisBoard, complain, entry, model, number};
 use static_cell::ConstStaticCell;
 
 /// Words of the included model.
@@ -24,24 +23,24 @@ fn main() -> ! {
     let mut board = ThisBoard::take();
     // A line that does not arrive means that the host is gone.
     let passed = check(&mut board).unwrap_or(false);
-    let _ = writeln!(board, "{}", if passed { "passed" } else { "FAILED" });
+    let _ = board.line(&[Text(if passed { "passed" } else { "FAILED" })]);
     board.exit(if passed { 0 } else { 1 })
 }
 
-fn check<B: Board>(board: &mut B) -> Result<bool, fmt::Error> {
+fn check<B: Board>(board: &mut B) -> Result<bool, Gone> {
     let processor = board.processor();
-    writeln!(
-        board,
-        "refuse board={} processor={:#010x}",
-        B::NAME,
-        processor.register
-    )?;
+    board.line(&[
+        Text("refuse board="),
+        Text(B::NAME),
+        Text(" processor=0x"),
+        Hex(processor.register),
+    ])?;
     if !processor.expected {
-        writeln!(board, "this is not the processor of board {}", B::NAME)?;
+        board.line(&[Text("this is not the processor of board "), Text(B::NAME)])?;
         return Ok(false);
     }
     if let Err(cause) = Model::new(&model::WORDS) {
-        writeln!(board, "the undamaged model is refused: {cause}")?;
+        complain(board, "the undamaged model is refused: ", cause.message())?;
         return Ok(false);
     }
 
@@ -50,25 +49,30 @@ fn check<B: Board>(board: &mut B) -> Result<bool, fmt::Error> {
     for bit in 0..32 * WORDS {
         copy[bit / 32] ^= 1 << (bit % 32);
         if Model::new(copy).is_ok() {
-            writeln!(
-                board,
-                "accepted with bit {} of word {} flipped",
-                bit % 32,
-                bit / 32
-            )?;
+            board.line(&[
+                Text("accepted with bit "),
+                number(bit % 32),
+                Text(" of word "),
+                number(bit / 32),
+                Text(" flipped"),
+            ])?;
             return Ok(false);
         }
         copy[bit / 32] ^= 1 << (bit % 32);
     }
-    writeln!(board, "refused bits={}", 32 * WORDS)?;
+    board.line(&[Text("refused bits="), number(32 * WORDS)])?;
 
     for length in 0..WORDS {
         if Model::new(&copy[..length]).is_ok() {
-            writeln!(board, "accepted when cut to {length} words")?;
+            board.line(&[
+                Text("accepted when cut to "),
+                number(length),
+                Text(" words"),
+            ])?;
             return Ok(false);
         }
     }
-    writeln!(board, "refused lengths={WORDS}")?;
+    board.line(&[Text("refused lengths="), number(WORDS)])?;
 
     let mut random = Xorshift32::new(1);
     for round in 0..ROUNDS {
@@ -79,10 +83,10 @@ fn check<B: Board>(board: &mut B) -> Result<bool, fmt::Error> {
             copy[..start].copy_from_slice(&model::WORDS[..start]);
         }
         if Model::new(copy).is_ok() {
-            writeln!(board, "accepted random words of round {round}")?;
+            board.line(&[Text("accepted random words of round "), number(round)])?;
             return Ok(false);
         }
     }
-    writeln!(board, "refused random={ROUNDS}")?;
+    board.line(&[Text("refused random="), number(ROUNDS)])?;
     Ok(true)
 }

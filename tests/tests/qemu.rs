@@ -206,7 +206,9 @@ fn requests_that_make_no_sense_end_the_program(machine: &str) {
     let unknown = firmware.run(b"x");
     assert_eq!(unknown.status.code(), Some(1), "{}", unknown.output);
     assert!(
-        unknown.output.contains("failed: no request is called 0x78"),
+        unknown
+            .output
+            .contains("failed: no request has the number 120"),
         "{}",
         unknown.output
     );

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use object::read::elf::{ElfFile32, ProgramHeader};
-use object::{LittleEndian, Object, ObjectSection, elf};
+use object::{LittleEndian, Object, ObjectSection, ObjectSymbol, elf};
 
 use crate::outcome::{Failure, Outcome};
 
@@ -40,4 +40,24 @@ pub(crate) fn footprint(path: &Path) -> Outcome<Footprint> {
         flash_bytes,
         ram_bytes,
     })
+}
+
+/// The symbols of an image by which a panic starts; none where no code can panic, since the linker
+/// leaves out what nothing calls.
+pub(crate) fn panics(path: &Path) -> Outcome<Vec<String>> {
+    let bytes = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
+    let unreadable = |e: object::Error| Failure::Work(format!("{}: {e}", path.display()));
+    let file = ElfFile32::<LittleEndian>::parse(&*bytes).map_err(unreadable)?;
+    let names: Vec<&str> = file.symbols().filter_map(|s| s.name().ok()).collect();
+    if !names
+        .iter()
+        .any(|name| name.contains("rt_main") || *name == "main")
+    {
+        return Err(Failure::Work(format!(
+            "{} has no symbols to look through",
+            path.display()
+        )));
+    }
+    let panics = names.into_iter().filter(|name| name.contains("panick"));
+    Ok(panics.map(str::to_owned).collect())
 }

@@ -9,6 +9,7 @@ mod licences;
 mod outcome;
 mod run;
 mod setup;
+mod sizes;
 mod test;
 mod toolchain;
 
@@ -38,6 +39,8 @@ enum Command {
     Test(test::Arguments),
     /// Count instructions, RAM and flash on emulated machines, beside those of a peer
     Bench(bench::Arguments),
+    /// Print flash and RAM of every program on every board, and hold them against the committed ones
+    Sizes(sizes::Arguments),
     /// Build a firmware binary for a board, with a model inside
     Firmware(firmware::Arguments),
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Sizes(arguments) => sizes::run(&arguments),
         Command::Firmware(arguments) => firmware::run(&arguments),
     };
     match result {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::boards::{self, Board};
 use crate::outcome::{Failure, Outcome};
 use crate::run::{cargo, root, stream, succeeds, target_dir};
-use crate::{firmware, licences, setup};
+use crate::{firmware, licences, setup, sizes};
 
 /// Flags of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -26,6 +26,7 @@ pub(crate) struct Arguments {
 enum Check {
     Command(Command),
     Licences(&'static str),
+    Sizes,
 }
 
 struct Step {
@@ -111,6 +112,7 @@ impl Step {
         match &mut self.check {
             Check::Command(command) => stream(command),
             Check::Licences(folder) => licences::check(&root().join(folder)),
+            Check::Sizes => sizes::check(),
         }
     }
 
@@ -124,6 +126,7 @@ impl Step {
         match &self.check {
             Check::Command(command) => crate::run::shown(command),
             Check::Licences(_) => "cargo xtask test --only licences".into(),
+            Check::Sizes => "cargo xtask sizes".into(),
         }
     }
 }
@@ -175,6 +178,11 @@ fn steps() -> Outcome<Vec<Step>> {
         ]),
     ));
     steps.push(step("documentation", docs));
+    steps.push(Step {
+        name: "sizes and panics of the firmware".into(),
+        needs: None,
+        check: Check::Sizes,
+    });
     // The emulated machines are among these: tests/tests/qemu.rs.
     steps.push(step(
         "tests",

@@ -2,6 +2,9 @@
 
 use core::fmt;
 
+use crate::message::Piece::{self, Hex, Number, Text};
+use crate::message::{Message, in_layer, number};
+
 /// Why a model is refused. Layers count from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -163,97 +166,144 @@ pub enum ParameterError {
     },
 }
 
+impl ParameterError {
+    /// What is wrong, in pieces.
+    fn pieces(self) -> [Piece<'static>; 5] {
+        let (what, index, got, how) = match self {
+            Self::Threshold { index, got } => ("threshold ", index, got, ", under 1"),
+            Self::Gain { index, got } => ("gain ", index, got, ", not in 1 to 32767"),
+            Self::Range { index, got } => (
+                "parameter ",
+                index,
+                got,
+                ", which does not fit the membrane's type",
+            ),
+        };
+        [
+            Text(what),
+            number(index),
+            Text(" is "),
+            Number(got.into()),
+            Text(how),
+        ]
+    }
+}
+
 impl fmt::Display for ParameterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Threshold { index, got } => write!(f, "threshold {index} is {got}, under 1"),
-            Self::Gain { index, got } => write!(f, "gain {index} is {got}, not in 1 to 32767"),
-            Self::Range { index, got } => {
-                write!(
-                    f,
-                    "parameter {index} is {got}, which does not fit the membrane's type"
-                )
-            }
-        }
+        Message::new(self.pieces()).fmt(f)
     }
 }
 
 impl core::error::Error for ParameterError {}
 
-impl fmt::Display for ModelError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl ModelError {
+    /// What is wrong, for a device that has no room for `core::fmt`.
+    pub fn message(&self) -> Message {
         match *self {
-            Self::Magic { got } => {
-                write!(
-                    f,
-                    "not a model file: it starts with {got:#010x}, not with \"BSNN\""
-                )
-            }
-            Self::Version { got, expected } => {
-                write!(
-                    f,
-                    "model format version {got}; this build reads version {expected}"
-                )
-            }
-            Self::Cut { expected, got } => {
-                write!(f, "the file is cut: {got} bytes of {expected}")
-            }
-            Self::Trailing { expected, got } => {
-                write!(
-                    f,
-                    "the file is too long: {got} bytes, the model ends at {expected}"
-                )
-            }
-            Self::Checksum { expected, got } => write!(
-                f,
-                "the checksum does not match (stated {expected:#010x}, found {got:#010x}): \
-                 the file is damaged"
-            ),
-            Self::Sections => f.write_str("the lengths of the sections do not add up to the file"),
-            Self::Network => f.write_str("the section of layers cannot be read"),
-            Self::Metadata => f.write_str("the section of metadata cannot be read"),
-            Self::Overlong { section, bytes } => write!(
-                f,
-                "the section of {section} has a number in a longer form than needed, by {bytes} bytes"
-            ),
+            Self::Magic { got } => Message::new([
+                Text("not a model file: it starts with 0x"),
+                Hex(got),
+                Text(", not with \"BSNN\""),
+            ]),
+            Self::Version { got, expected } => Message::new([
+                Text("model format version "),
+                Number(got.into()),
+                Text("; this build reads version "),
+                Number(expected.into()),
+            ]),
+            Self::Cut { expected, got } => Message::new([
+                Text("the file is cut: "),
+                number(got),
+                Text(" bytes of "),
+                number(expected),
+            ]),
+            Self::Trailing { expected, got } => Message::new([
+                Text("the file is too long: "),
+                number(got),
+                Text(" bytes, the model ends at "),
+                number(expected),
+            ]),
+            Self::Checksum { expected, got } => Message::new([
+                Text("the checksum does not match (stated 0x"),
+                Hex(expected),
+                Text(", found 0x"),
+                Hex(got),
+                Text("): the file is damaged"),
+            ]),
+            Self::Sections => Message::new([Text(
+                "the lengths of the sections do not add up to the file",
+            )]),
+            Self::Network => Message::new([Text("the section of layers cannot be read")]),
+            Self::Metadata => Message::new([Text("the section of metadata cannot be read")]),
+            Self::Overlong { section, bytes } => Message::new([
+                Text("the section of "),
+                Text(section),
+                Text(" has a number in a longer form than needed, by "),
+                number(bytes),
+                Text(" bytes"),
+            ]),
             Self::Count {
                 what,
                 expected,
                 got,
-            } => {
-                write!(
-                    f,
-                    "the prelude states {got} {what}, the layers need {expected}"
-                )
+            } => Message::new([
+                Text("the prelude states "),
+                number(got),
+                Text(" "),
+                Text(what),
+                Text(", the layers need "),
+                number(expected),
+            ]),
+            Self::Layers { got } => Message::new([number(got), Text(" layers, not 1 to 16")]),
+            Self::Steps { got } => {
+                Message::new([Number(got.into()), Text(" steps, not 1 to 65536")])
             }
-            Self::Layers { got } => write!(f, "{got} layers, not 1 to 16"),
-            Self::Steps { got } => write!(f, "{got} steps, not 1 to 65536"),
-            Self::LogitScale { bits } => {
-                // As bits: to print an `f32` would take more flash than the loader.
-                write!(
-                    f,
-                    "the logit scale is not finite: its bits are {bits:#010x}"
-                )
+            // As bits: to print an `f32` would take more flash than the loader.
+            Self::LogitScale { bits } => Message::new([
+                Text("the logit scale is not finite: its bits are 0x"),
+                Hex(bits),
+            ]),
+            Self::Input { got } => {
+                Message::new([number(got), Text(" input values, not 1 to 65535")])
             }
-            Self::Input { got } => write!(f, "{got} input values, not 1 to 65535"),
-            Self::Units { layer, got } => write!(f, "layer {layer}: {got} units, not 1 to 65535"),
-            Self::Shape { layer, what } => {
-                write!(f, "layer {layer}: the {what} does not fit what it reads")
+            Self::Units { layer, got } => {
+                in_layer(layer, [number(got), Text(" units, not 1 to 65535")])
             }
-            Self::Undefined { layer, what } => write!(f, "layer {layer}: {what} is not defined"),
-            Self::Sum { layer, largest } => {
-                write!(
-                    f,
-                    "layer {layer}: synaptic sums up to {largest} do not fit 32 bits"
-                )
+            Self::Shape { layer, what } => in_layer(
+                layer,
+                [
+                    Text("the "),
+                    Text(what),
+                    Text(" does not fit what it reads"),
+                ],
+            ),
+            Self::Undefined { layer, what } => {
+                in_layer(layer, [Text(what), Text(" is not defined")])
             }
+            Self::Sum { layer, largest } => in_layer(
+                layer,
+                [
+                    Text("synaptic sums up to "),
+                    Number(largest as i64),
+                    Text(" do not fit 32 bits"),
+                ],
+            ),
             Self::Numerics { layer, what } => {
-                write!(f, "layer {layer}: the {what} is out of range")
+                in_layer(layer, [Text("the "), Text(what), Text(" is out of range")])
             }
-            Self::Padding { layer } => write!(f, "layer {layer}: a padding bit is not 0"),
-            Self::Parameter { layer, error } => write!(f, "layer {layer}: {error}"),
-            Self::Readout { what } => write!(f, "the read-out does not match: {what}"),
+            Self::Padding { layer } => in_layer(layer, [Text("a padding bit is not 0")]),
+            Self::Parameter { layer, error } => in_layer(layer, error.pieces()),
+            Self::Readout { what } => {
+                Message::new([Text("the read-out does not match: "), Text(what)])
+            }
         }
+    }
+}
+
+impl fmt::Display for ModelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message().fmt(f)
     }
 }
 
@@ -322,15 +372,27 @@ pub enum InputError {
     Padding,
 }
 
+impl InputError {
+    /// What is wrong, for a device that has no room for `core::fmt`.
+    pub fn message(&self) -> Message {
+        match *self {
+            Self::Kind => Message::new([Text(
+                "the model reads another kind of input (bits or bytes)",
+            )]),
+            Self::Length { expected, got } => Message::new([
+                Text("the input has "),
+                number(got),
+                Text(" bytes, the model reads "),
+                number(expected),
+            ]),
+            Self::Padding => Message::new([Text("a bit behind the input's last value is set")]),
+        }
+    }
+}
+
 impl fmt::Display for InputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Kind => f.write_str("the model reads another kind of input (bits or bytes)"),
-            Self::Length { expected, got } => {
-                write!(f, "the input has {got} bytes, the model reads {expected}")
-            }
-            Self::Padding => f.write_str("a bit behind the input's last value is set"),
-        }
+        self.message().fmt(f)
     }
 }
 

@@ -154,9 +154,11 @@ impl Layer {
         self.narrow
     }
 
-    /// Words of a row of weights.
+    /// Words of a row of weights, at least 1.
+    #[inline]
     pub fn row_words(&self) -> usize {
-        words_for(self.row_bits())
+        // A row has a bit; the compiler does not know, and rows are cut by this length.
+        words_for(self.row_bits()).max(1)
     }
 
     /// Weight bits of a row, and the number of rows.

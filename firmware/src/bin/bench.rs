@@ -19,13 +19,14 @@
 #![no_std]
 #![no_main]
 
-use core::fmt::{self, Write};
-
 use bitspike_core::hash::StateHash;
 use bitspike_core::kernel::Kernel;
+use bitspike_core::message::Piece::{Hex, Number, Text};
 use bitspike_core::model::{Input, Model};
 use bitspike_core::network::Network;
-use bitspike_firmware::{Board, ThisBoard, entry, model, stack};
+use bitspike_firmware::{
+    Board, Gone, Sent, ThisBoard, complain, entry, hexadecimal_pair, model, number, stack,
+};
 
 type IncludedModel<'a> = Model<'a, { model::SIZES.layers }>;
 type IncludedNetwork<'a> = Network<'a, { model::SIZES.layers }>;
@@ -38,7 +39,7 @@ fn main() -> ! {
         // A line that does not arrive means that the host is gone.
         Ok(model) => serve(&mut board, model).unwrap_or(1),
         Err(cause) => {
-            let _ = writeln!(board, "refused: {cause}");
+            let _ = complain(&mut board, "refused: ", cause.message());
             1
         }
     };
@@ -46,21 +47,25 @@ fn main() -> ! {
 }
 
 /// Answers requests until the last one.
-fn serve<B: Board>(board: &mut B, model: &IncludedModel<'_>) -> Result<i32, fmt::Error> {
-    let words = model::INPUT.take();
-    let Ok(mut network) = Network::new(model, model::STATE.take()) else {
-        writeln!(board, "refused: the memory is not as large as stated")?;
+fn serve<B: Board>(board: &mut B, model: &IncludedModel<'_>) -> Result<i32, Gone> {
+    let words = model::input();
+    let Ok(mut network) = Network::new(model, model::state()) else {
+        board.line(&[Text("refused: the memory is not as large as stated")])?;
         return Ok(1);
     };
-    writeln!(
-        board,
-        "bitspike bench board={} processor={:08x} model={:08x} inputs={} layers={} protocol=1",
-        B::NAME,
-        board.processor().register,
-        model.checksum(),
-        model::SIZES.input_bytes,
-        model::SIZES.layers,
-    )?;
+    board.line(&[
+        Text("bitspike bench board="),
+        Text(B::NAME),
+        Text(" processor="),
+        Hex(board.processor().register),
+        Text(" model="),
+        Hex(model.checksum()),
+        Text(" inputs="),
+        number(model::SIZES.input_bytes),
+        Text(" layers="),
+        number(model::SIZES.layers),
+        Text(" protocol=1"),
+    ])?;
     loop {
         let mut request = [b'Q'];
         if !board.receive(&mut request) {
@@ -73,7 +78,10 @@ fn serve<B: Board>(board: &mut B, model: &IncludedModel<'_>) -> Result<i32, fmt:
                 let mut letter = [0];
                 board.receive(&mut letter);
                 let Some(kernel) = kernel_named(letter[0]) else {
-                    writeln!(board, "failed: no kernel is called {:#04x}", letter[0])?;
+                    board.line(&[
+                        Text("failed: no kernel has the number "),
+                        Number(letter[0].into()),
+                    ])?;
                     return Ok(1);
                 };
                 network.force_kernel(kernel);
@@ -81,34 +89,32 @@ fn serve<B: Board>(board: &mut B, model: &IncludedModel<'_>) -> Result<i32, fmt:
             b'H' => {
                 let mut hash = StateHash::new();
                 hash.update(&network);
-                writeln!(board, "state hash={:016x}", hash.finish())?;
+                let [high, low] = hexadecimal_pair(hash.finish());
+                board.line(&[Text("state hash="), high, low])?;
             }
             measured @ (b'R' | b'S' | b'L' | b'T') => {
-                let bytes: &mut [u8] = bytemuck::cast_slice_mut(words);
-                if !board.receive(&mut bytes[..model::SIZES.input_bytes]) {
-                    writeln!(board, "failed: the input ended within a sample")?;
+                if !board.receive(model::input_bytes(words)) {
+                    board.line(&[Text("failed: the input ended within a sample")])?;
                     return Ok(1);
                 }
-                let input = if model.input_kind().is_graded() {
-                    model.input(&bytes[..model::SIZES.input_bytes])
-                } else {
-                    model.input_words(words)
-                };
-                match input {
+                match model::as_input(model, words) {
                     Ok(input) => measure(board, &mut network, measured, input)?,
                     Err(cause) => {
-                        writeln!(board, "failed: {cause}")?;
+                        complain(board, "failed: ", cause.message())?;
                         return Ok(1);
                     }
                 }
             }
             other => {
-                writeln!(board, "failed: no request is called {other:#04x}")?;
+                board.line(&[
+                    Text("failed: no request has the number "),
+                    Number(other.into()),
+                ])?;
                 return Ok(1);
             }
         }
     }
-    writeln!(board, "end stack={}", stack::high_water())?;
+    board.line(&[Text("end stack="), number(stack::high_water())])?;
     Ok(0)
 }
 
@@ -128,23 +134,24 @@ fn measure<B: Board>(
     network: &mut IncludedNetwork<'_>,
     request: u8,
     input: Input<'_>,
-) -> fmt::Result {
+) -> Sent {
     match request {
         b'R' => {
             let before = board.instructions();
             let decision = network.run(input);
             let instructions = board.instructions() - before;
-            writeln!(
-                board,
-                "decision class={} instructions={instructions}",
-                decision.class
-            )
+            board.line(&[
+                Text("decision class="),
+                number(decision.class),
+                Text(" instructions="),
+                Number(instructions as i64),
+            ])
         }
         b'S' => {
             let before = board.instructions();
             network.step(input);
             let instructions = board.instructions() - before;
-            writeln!(board, "step instructions={instructions}")
+            board.line(&[Text("step instructions="), Number(instructions as i64)])
         }
         b'L' => {
             let mut spent = [0; model::SIZES.layers];
@@ -157,18 +164,18 @@ fn measure<B: Board>(
                 before = now;
             });
             let rest = board.instructions() - before;
-            write!(board, "layers instructions=")?;
+            board.send_all(&[Text("layers instructions=")])?;
             for spent in spent {
-                write!(board, "{spent},")?;
+                board.send_all(&[Number(spent as i64), Text(",")])?;
             }
-            writeln!(board, "{rest}")
+            board.line(&[Number(rest as i64)])
         }
         _ => {
             stack::paint();
             let above = stack::depth();
             network.step(input);
             let used = stack::high_water().saturating_sub(above);
-            writeln!(board, "stack bytes={used}")
+            board.line(&[Text("stack bytes="), number(used)])
         }
     }
 }

@@ -18,12 +18,13 @@
 #![no_std]
 #![no_main]
 
-use core::fmt::{self, Write};
-
 use bitspike_core::hash::StateHash;
-use bitspike_core::model::{Input, InputError, Model};
+use bitspike_core::message::Piece::{Hex, Number, Text};
+use bitspike_core::model::{Input, Model};
 use bitspike_core::network::Network;
-use bitspike_firmware::{Board, ThisBoard, entry, model, stack};
+use bitspike_firmware::{
+    Board, Gone, Sent, ThisBoard, complain, entry, hexadecimal_pair, model, number, stack,
+};
 use embedded_hal::digital::OutputPin;
 
 /// Room for just the layers of the included model.
@@ -39,7 +40,7 @@ fn main() -> ! {
         // A line that does not arrive means that the host is gone.
         Ok(model) => serve(&mut board, model).unwrap_or(1),
         Err(cause) => {
-            let _ = writeln!(board, "refused: {cause}");
+            let _ = complain(&mut board, "refused: ", cause.message());
             1
         }
     };
@@ -47,23 +48,26 @@ fn main() -> ! {
 }
 
 /// Answers requests until the last one.
-fn serve<B: Board>(board: &mut B, model: &IncludedModel<'_>) -> Result<i32, fmt::Error> {
-    let input = model::INPUT.take();
-    let mut network = match Network::new(model, model::STATE.take()) {
+fn serve<B: Board>(board: &mut B, model: &IncludedModel<'_>) -> Result<i32, Gone> {
+    let input = model::input();
+    let mut network = match Network::new(model, model::state()) {
         Ok(network) => network,
-        Err(cause) => {
-            writeln!(board, "refused: {cause}")?;
+        Err(_) => {
+            board.line(&[Text("refused: the memory is not as large as stated")])?;
             return Ok(1);
         }
     };
-    writeln!(
-        board,
-        "bitspike classify board={} model={:08x} inputs={} state={} protocol=1",
-        B::NAME,
-        model.checksum(),
-        model::SIZES.input_bytes,
-        model::STATE_WORDS
-    )?;
+    board.line(&[
+        Text("bitspike classify board="),
+        Text(B::NAME),
+        Text(" model="),
+        Hex(model.checksum()),
+        Text(" inputs="),
+        number(model::SIZES.input_bytes),
+        Text(" state="),
+        number(model::STATE_WORDS),
+        Text(" protocol=1"),
+    ])?;
 
     let mut samples = 0;
     loop {
@@ -77,7 +81,10 @@ fn serve<B: Board>(board: &mut B, model: &IncludedModel<'_>) -> Result<i32, fmt:
             [b'h'] => (false, true),
             [b'd'] => (true, true),
             [other] => {
-                writeln!(board, "failed: no request is called {other:#04x}")?;
+                board.line(&[
+                    Text("failed: no request has the number "),
+                    Number(other.into()),
+                ])?;
                 return Ok(1);
             }
         };
@@ -97,7 +104,12 @@ fn serve<B: Board>(board: &mut B, model: &IncludedModel<'_>) -> Result<i32, fmt:
         }
         samples += 1;
     }
-    writeln!(board, "end samples={samples} stack={}", stack::high_water())?;
+    board.line(&[
+        Text("end samples="),
+        number(samples),
+        Text(" stack="),
+        number(stack::high_water()),
+    ])?;
     Ok(0)
 }
 
@@ -106,28 +118,17 @@ fn receive<'i, B: Board>(
     board: &mut B,
     model: &IncludedModel<'_>,
     words: &'i mut [u32],
-) -> Result<Option<Input<'i>>, fmt::Error> {
-    let bytes: &mut [u8] = bytemuck::cast_slice_mut(words);
-    if !board.receive(&mut bytes[..model::SIZES.input_bytes]) {
-        writeln!(board, "failed: the input ended within a sample")?;
+) -> Result<Option<Input<'i>>, Gone> {
+    if !board.receive(model::input_bytes(words)) {
+        board.line(&[Text("failed: the input ended within a sample")])?;
         return Ok(None);
     }
-    match as_input(model, words) {
+    match model::as_input(model, words) {
         Ok(input) => Ok(Some(input)),
         Err(cause) => {
-            writeln!(board, "failed: {cause}")?;
+            complain(board, "failed: ", cause.message())?;
             Ok(None)
         }
-    }
-}
-
-/// The received words as the kind of input that the model reads.
-fn as_input<'i>(model: &IncludedModel<'_>, words: &'i [u32]) -> Result<Input<'i>, InputError> {
-    if model.input_kind().is_graded() {
-        let bytes: &[u8] = bytemuck::cast_slice(words);
-        model.input(&bytes[..model::SIZES.input_bytes])
-    } else {
-        model.input_words(words)
     }
 }
 
@@ -137,7 +138,7 @@ fn answer_recording<B: Board>(
     network: &mut IncludedNetwork<'_>,
     words: &mut [u32],
     dump: bool,
-) -> Result<bool, fmt::Error> {
+) -> Result<bool, Gone> {
     let model = network.model();
     let (mut instructions, mut last) = (0, None);
     let mut hash = StateHash::new();
@@ -171,7 +172,7 @@ fn answer<B: Board>(
     network: &mut IncludedNetwork<'_>,
     input: Input<'_>,
     dump: bool,
-) -> fmt::Result {
+) -> Sent {
     // The pins of these boards cannot fail, and a decision does not hang on one.
     let _ = board.busy().set_high();
     let before = board.instructions();
@@ -189,11 +190,10 @@ fn answer<B: Board>(
         }
     }
     if network.decision() != decision {
-        writeln!(
-            board,
-            "failed: the same input gave another decision step by step"
-        )?;
-        return Err(fmt::Error);
+        board.line(&[Text(
+            "failed: the same input gave another decision step by step",
+        )])?;
+        return Err(Gone);
     }
     send_answer(board, network, steps, hash, instructions)
 }
@@ -205,29 +205,42 @@ fn send_answer<B: Board>(
     steps: u32,
     hash: StateHash,
     instructions: u64,
-) -> fmt::Result {
-    writeln!(
-        board,
-        "sample decision={} steps={steps} hash={:016x} confidence={:08x} instructions={instructions}",
-        network.decision().class,
-        hash.finish(),
-        network.confidence().to_bits(),
-    )
+) -> Sent {
+    let [high, low] = hexadecimal_pair(hash.finish());
+    board.line(&[
+        Text("sample decision="),
+        number(network.decision().class),
+        Text(" steps="),
+        Number(steps.into()),
+        Text(" hash="),
+        high,
+        low,
+        Text(" confidence="),
+        Hex(network.confidence().to_bits()),
+        Text(" instructions="),
+        Number(instructions as i64),
+    ])
 }
 
-fn send_state<B: Board>(board: &mut B, network: &IncludedNetwork<'_>, step: u32) -> fmt::Result {
+fn send_state<B: Board>(board: &mut B, network: &IncludedNetwork<'_>, step: u32) -> Sent {
     for layer in 0..network.model().layers().len() {
-        write!(board, "state step={step} layer={layer} spikes=")?;
+        board.send_all(&[
+            Text("state step="),
+            Number(step.into()),
+            Text(" layer="),
+            number(layer),
+            Text(" spikes="),
+        ])?;
         send_words(board, network.spikes(layer).words())?;
-        write!(board, " membranes=")?;
+        board.send_all(&[Text(" membranes=")])?;
         send_words(board, network.membrane_words(layer))?;
-        writeln!(board)?;
+        board.line(&[])?;
     }
     Ok(())
 }
 
-fn send_words<B: Board>(board: &mut B, words: &[u32]) -> fmt::Result {
+fn send_words<B: Board>(board: &mut B, words: &[u32]) -> Sent {
     words
         .iter()
-        .try_for_each(|word| write!(board, "{word:08x}"))
+        .try_for_each(|&word| board.send_all(&[Hex(word)]))
 }

@@ -8,6 +8,7 @@ use cortex_m::peripheral::{CPUID, SCB, SYST, syst::SystClkSource};
 use cortex_m_rt::{ExceptionFrame, exception};
 
 use crate::board::Processor;
+use crate::console::fault;
 
 /// Ticks from one wrap of the 24-bit timer to the next.
 const PERIOD: u64 = 1 << 24;
@@ -42,11 +43,10 @@ impl fmt::Debug for Machine {
 impl Machine {
     /// Starts the timer, fed by the core clock.
     ///
-    /// # Panics
-    /// When it is called a second time.
+    /// It ends the program when it is called a second time.
     pub(crate) fn take(facts: Facts) -> Self {
         let Some(peripherals) = Peripherals::take() else {
-            panic!("the board is taken twice")
+            fault("the board is taken twice", file!(), line!())
         };
         let mut timer = peripherals.SYST;
         timer.set_clock_source(SystClkSource::Core);
@@ -94,8 +94,9 @@ fn SysTick() {
 
 #[exception]
 unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    panic!(
-        "hard fault at {:#010x}: a stack overflow, or a bug in unsafe code",
-        frame.pc()
-    );
+    fault(
+        "hard fault: a stack overflow, or a bug in unsafe code",
+        "program counter",
+        frame.pc(),
+    )
 }

@@ -3,6 +3,10 @@
 use riscv::register::{minstret, misa};
 
 use crate::board::Processor;
+use crate::console::fault;
+
+/// The width of the registers in `misa`. The crate's own reading of it can panic.
+const XLEN_32: usize = 1 << 30;
 
 /// What a board says of its processor.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +40,7 @@ impl Machine {
         let bits = letters.fold(0, |bits, letter| bits | 1 << (letter - b'A'));
         Processor {
             register: isa.bits() as u32,
-            expected: isa.mxl() == misa::XLEN::XLEN32 && isa.bits() & 0x03FF_FFFF == bits,
+            expected: isa.bits() == XLEN_32 | bits,
         }
     }
 }
@@ -44,5 +48,9 @@ impl Machine {
 /// What riscv-rt calls for a trap that nothing handles.
 #[riscv_rt::exception(riscv::interrupt::Exception::IllegalInstruction)]
 fn illegal(_frame: &riscv_rt::TrapFrame) -> ! {
-    panic!("illegal instruction");
+    fault(
+        "illegal instruction",
+        "program counter",
+        riscv::register::mepc::read() as u32,
+    )
 }
