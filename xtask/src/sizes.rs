@@ -151,7 +151,7 @@ fn grown(
             ("RAM", old.ram_bytes, size.ram_bytes),
         ];
         for (what, old, new) in pairs {
-            let percent = 100.0 * (new as f64 / (old.max(1)) as f64 - 1.0);
+            let percent = 100.0 * (new as f64 - old as f64) / old.max(1) as f64;
             if percent > FREE && percent > said {
                 grown.push(format!(
                     "{name}: {what} {old} to {new}, {percent:.1} % more"
