@@ -178,18 +178,30 @@ impl<'a> Gathered<'a> {
         let rows = self.weights.chunks(self.row_words).take(self.outputs);
         for (sum, row) in self.sums.iter_mut().zip(rows) {
             let row = row.get(self.at..).unwrap_or(&[]);
-            let mut masked = [0; WORDS];
             if self.flip {
+                let mut masked = [0; WORDS];
                 let inputs = words.iter().zip(&self.mask);
                 for ((to, &w), (&s, &mask)) in masked.iter_mut().zip(row).zip(inputs) {
                     *to = (w ^ s) & mask;
                 }
-                *sum -= popcount(&masked, used);
+                for words in masked.as_chunks::<8>().0 {
+                    *sum -= popcount(*words);
+                }
             } else {
-                for ((to, &w), &s) in masked.iter_mut().zip(row).zip(words) {
+                let (rows, rest) = row.get(..used).unwrap_or(row).as_chunks::<8>();
+                let (inputs, rest_inputs) = words.as_chunks::<8>();
+                for (w, s) in rows.iter().zip(inputs) {
+                    let [a, b, c, d, e, f, g, h] = *w;
+                    let [i, j, k, l, m, n, o, p] = *s;
+                    *sum += popcount([a & i, b & j, c & k, d & l, e & m, f & n, g & o, h & p]);
+                }
+                let mut last = [0; 8];
+                for ((to, &w), &s) in last.iter_mut().zip(rest).zip(rest_inputs) {
                     *to = w & s;
                 }
-                *sum += popcount(&masked, used);
+                if !rest.is_empty() {
+                    *sum += popcount(last);
+                }
             }
         }
         self.words.fill(0);
@@ -199,34 +211,20 @@ impl<'a> Gathered<'a> {
     }
 }
 
-/// Set bits of the first `used` words; the others are 0.
+/// Set bits of eight words.
 #[inline(always)]
-fn popcount(words: &[u32; WORDS], used: usize) -> i32 {
+fn popcount(words: [u32; 8]) -> i32 {
     if cfg!(any(target_arch = "arm", target_arch = "riscv32")) {
-        // No popcount instruction: seven words at a time become three.
-        let mut count = 0;
-        for group in words
-            .get(..used.next_multiple_of(8))
-            .unwrap_or(words)
-            .as_chunks::<8>()
-            .0
-        {
-            let [a, b, c, d, e, f, g, h] = *group;
-            let [ones, twos, fours] = counters::add_seven([a, b, c, d, e, f, g]);
-            // Bits of weight 1, 1, 2 and 4 in fields of four: at most 4 + 4 + 8 + 16 by fours.
-            let pairs = |x: u32| x - (x >> 1 & 0x5555_5555);
-            let nibbles = |x: u32| (x & 0x3333_3333) + (x >> 2 & 0x3333_3333);
-            let low = nibbles(pairs(ones)) + nibbles(pairs(h));
-            let high = nibbles(pairs(twos));
-            let bytes = |x: u32| (x & 0x0F0F_0F0F) + (x >> 4 & 0x0F0F_0F0F);
-            let sum = bytes(low) + 2 * bytes(high) + 4 * bytes(nibbles(pairs(fours)));
-            count += sum.wrapping_mul(0x0101_0101) >> 24;
-        }
-        return count as i32;
+        // No popcount instruction: seven words become three.
+        let [a, b, c, d, e, f, g, h] = words;
+        let [ones, twos, fours] = counters::add_seven([a, b, c, d, e, f, g]);
+        let pairs = |x: u32| x - (x >> 1 & 0x5555_5555);
+        let nibbles = |x: u32| (x & 0x3333_3333) + (x >> 2 & 0x3333_3333);
+        let bytes = |x: u32| (x & 0x0F0F_0F0F) + (x >> 4 & 0x0F0F_0F0F);
+        // At most 4 + 4 fits a nibble, 8 + 8 + 2 * 8 + 4 * 8 a byte.
+        let low = nibbles(pairs(ones)) + nibbles(pairs(h));
+        let high = bytes(nibbles(pairs(twos))) + 2 * bytes(nibbles(pairs(fours)));
+        return ((bytes(low) + 2 * high).wrapping_mul(0x0101_0101) >> 24) as i32;
     }
-    words
-        .iter()
-        .take(used)
-        .map(|word| word.count_ones() as i32)
-        .sum()
+    words.iter().map(|word| word.count_ones() as i32).sum()
 }
