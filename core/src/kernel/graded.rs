@@ -210,22 +210,16 @@ impl Window<'_> {
         for ky in 0..kernel[0] {
             if let Some(band) = self.band {
                 let at = ky * band.row_len + self.column * pitch * channels;
-                let mut count = kernel[1] * channels;
-                let mut left = band.sums.get(at..at + count).unwrap_or(&[]);
-                // Without a neighbour the right half stays 0.
-                let mut right = if self.pair {
+                let count = kernel[1] * channels;
+                let left = band.sums.get(at..at + count).unwrap_or(&[]);
+                if self.pair {
                     let at = at + pitch * channels;
-                    band.sums.get(at..at + count).unwrap_or(&[])
+                    let right = band.sums.get(at..at + count).unwrap_or(&[]);
+                    subsets.extend(left.iter().zip(right), |(&left, &right)| {
+                        join(left.into(), right.into())
+                    });
                 } else {
-                    &[]
-                };
-                while count > 0 {
-                    let part = count.min(WORD - subsets.len);
-                    let (now, later) = left.split_at_checked(part).unwrap_or_default();
-                    let (right_now, right_later) = right.split_at_checked(part).unwrap_or_default();
-                    subsets.extend(now, right_now);
-                    (left, right) = (later, right_later);
-                    count -= part;
+                    subsets.extend(left.iter(), |&left| left.into());
                 }
                 continue;
             }
@@ -301,21 +295,22 @@ impl<'a> Subsets<'a> {
         }
     }
 
-    /// Adds values of the left and, where there is one, the right position; there is room.
+    /// Adds values.
     #[inline(always)]
-    fn extend(&mut self, left: &[i16], right: &[i16]) {
-        let room = self.values.get_mut(self.len..).unwrap_or(&mut []);
-        if right.is_empty() {
-            for (value, &left) in room.iter_mut().zip(left) {
-                *value = left.into();
-            }
-        } else {
-            for (value, (&left, &right)) in room.iter_mut().zip(left.iter().zip(right)) {
-                *value = join(left.into(), right.into());
-            }
+    fn extend<V>(&mut self, mut values: impl ExactSizeIterator<Item = V>, sum: impl Fn(V) -> i32) {
+        if values.len() > WORD - self.len {
+            // They go on behind a word of weights.
+            values.for_each(|value| self.push(sum(value)));
+            return;
         }
-        self.len += left.len();
-        if self.len == WORD {
+        let mut len = self.len;
+        for slot in self.values.iter_mut().skip(len) {
+            let Some(value) = values.next() else { break };
+            *slot = sum(value);
+            len += 1;
+        }
+        self.len = len;
+        if len == WORD {
             self.add();
         }
     }
