@@ -53,7 +53,8 @@ impl<'a> Neurons<'a> {
     /// Updates all neurons of the layer, given all their sums.
     #[inline(never)]
     pub(crate) fn update_all(&mut self, mut sums: impl Iterator<Item = i32>) {
-        let channels = self.channels;
+        // There is a channel; the floor shows it.
+        let channels = self.channels.max(1);
         let units = self.units;
         for first in (0..units).step_by(channels) {
             for channel in (0..channels).step_by(TILE) {

@@ -175,7 +175,10 @@ impl<'a> Gathered<'a> {
                 .map(|word| word.count_ones() as i32)
                 .sum::<i32>();
         }
-        let rows = self.weights.chunks(self.row_words).take(self.outputs);
+        let rows = self
+            .weights
+            .chunks(self.row_words.max(1))
+            .take(self.outputs);
         for (sum, row) in self.sums.iter_mut().zip(rows) {
             let row = row.get(self.at..).unwrap_or(&[]);
             if self.flip {

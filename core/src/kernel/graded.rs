@@ -151,10 +151,13 @@ impl Band {
         } else {
             self.rows.saturating_sub(pitch)
         };
-        self.sums.copy_within(
-            (self.rows - kept) * self.row_len..self.rows * self.row_len,
-            0,
-        );
+        let shift = (self.rows - kept) * self.row_len;
+        for at in 0..kept * self.row_len {
+            let moved = self.sums.get(at + shift).copied().unwrap_or(0);
+            if let Some(sum) = self.sums.get_mut(at) {
+                *sum = moved;
+            }
+        }
         for ky in kept..self.rows {
             let sums = self
                 .sums
@@ -338,7 +341,7 @@ impl<'a> Subsets<'a> {
             }
         }
         if any != 0 {
-            let rows = self.weights.iter().step_by(self.row_words);
+            let rows = self.weights.iter().step_by(self.row_words.max(1));
             for (sum, &row) in self.sums.iter_mut().take(self.outputs).zip(rows) {
                 for (group, table) in self.tables.iter().enumerate() {
                     *sum = sum.wrapping_add(table[(row >> (4 * group) & 15) as usize]);
