@@ -16,6 +16,9 @@ use bitspike_core::network::Network;
 use bitspike_core::random::Xorshift32;
 use bitspike_tests::device::{Firmware, first_difference, read_model, small_model};
 
+#[path = "../../core/tests/cases/mod.rs"]
+mod cases;
+
 /// Each test on each machine, under the machine's name.
 macro_rules! on_each_machine {
     ($($test:ident),* $(,)?) => {
@@ -43,6 +46,8 @@ on_each_machine!(
     every_step_equals_the_host,
     spikes_as_input_equal_the_host,
     damaged_models_are_refused_on_the_device,
+    kernels_equal_the_reference_on_the_device,
+    bench_counts_and_ends_in_the_host_s_state,
     a_damaged_model_ends_the_program,
     requests_that_make_no_sense_end_the_program,
 );
@@ -187,6 +192,69 @@ fn damaged_models_are_refused_on_the_device(machine: &str) {
     assert_eq!(counts[0]["bits"], (32 * words).to_string());
     assert_eq!(counts[1]["lengths"], words.to_string());
     assert_eq!(finished.lines("refuse")[0]["board"], machine);
+}
+
+/// The cases that core's own test runs, computed on the device; and to the same bits as here.
+fn kernels_equal_the_reference_on_the_device(machine: &str) {
+    let finished = Firmware::build(machine, "kernels", &small_model()).run(b"");
+    assert!(finished.status.success(), "{machine}: {}", finished.output);
+    assert_eq!(finished.lines("kernels")[0]["board"], machine);
+    let equal = &finished.lines("equal")[0];
+    let mut buffers = Box::new(cases::Buffers::new());
+    let passed = cases::run(&mut buffers, equal["drawn"].parse().unwrap()).unwrap();
+    assert!(passed.runs > 1_000, "{passed:?}");
+    assert_eq!(equal["runs"], passed.runs.to_string());
+    assert_eq!(equal["hash"], format!("{:016x}", passed.hash));
+}
+
+fn bench_counts_and_ends_in_the_host_s_state(machine: &str) {
+    let file = read_model(&small_model());
+    let model = Model::new(&file).unwrap();
+    let picture = [90; 36];
+    let mut requests = Vec::new();
+    for letter in [b'R', b'S', b'L', b'T'] {
+        requests.push(letter);
+        requests.extend(picture);
+    }
+    requests.extend(b"HKrZHQ");
+    let firmware = Firmware::build(machine, "bench", &small_model());
+    let finished = firmware.run(&requests);
+    assert!(finished.status.success(), "{machine}: {}", finished.output);
+
+    let mut memory = vec![0; model.sizes().memory_words()];
+    let mut network = Network::new(&model, &mut memory).unwrap();
+    let hash = |network: &Network<'_>| {
+        let mut hash = StateHash::new();
+        hash.update(network);
+        format!("{:016x}", hash.finish())
+    };
+    let decision = network.run(model.input(&picture).unwrap());
+    assert_eq!(
+        finished.lines("decision")[0]["class"],
+        decision.class.to_string()
+    );
+    for _ in 0..3 {
+        network.step(model.input(&picture).unwrap());
+    }
+    let states = finished.lines("state");
+    assert_eq!(states[0]["hash"], hash(&network), "{machine}");
+    network.reset();
+    assert_eq!(states[1]["hash"], hash(&network), "{machine}");
+
+    let step: u64 = finished.lines("step")[0]["instructions"].parse().unwrap();
+    let layers = finished.lines("layers")[0]["instructions"];
+    let layers: Vec<u64> = layers.split(',').map(|n| n.parse().unwrap()).collect();
+    assert_eq!(layers.len(), model.layers().len() + 1);
+    let sum: u64 = layers.iter().sum();
+    assert!(
+        step > 1_000 && sum > step / 2 && sum < 2 * step + 1_000,
+        "{step}, {layers:?}"
+    );
+    let bytes: u64 = finished.lines("stack")[0]["bytes"].parse().unwrap();
+    assert!((100..10_000).contains(&bytes), "{bytes} bytes of stack");
+
+    let unknown = firmware.run(b"K?");
+    assert_eq!(unknown.status.code(), Some(1), "{}", unknown.output);
 }
 
 fn a_damaged_model_ends_the_program(machine: &str) {
