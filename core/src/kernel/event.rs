@@ -81,10 +81,15 @@ fn scan(
 }
 
 /// Rows of a map that a list can hold.
-const ROWS: usize = 40;
+const ROWS: usize = 32;
 
-/// Spikes that a list can hold.
-const SPIKES: usize = 400;
+/// Spikes that a list can hold: fewer on cores without compare-and-swap, the smallest ones, whose
+/// stack is a few kilobytes (a micro:bit has 3.7 KB left beside the MNIST network).
+const SPIKES: usize = if cfg!(target_has_atomic = "32") {
+    512
+} else {
+    288
+};
 
 /// The spikes of a map, row by row.
 struct List {

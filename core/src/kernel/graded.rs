@@ -110,7 +110,7 @@ impl Values<'_> {
 }
 
 /// Box sums that a band can hold.
-const BAND: usize = 192;
+const BAND: usize = 144;
 
 /// The box-summed input under one row of output positions.
 struct Band {
@@ -246,8 +246,8 @@ impl Window<'_> {
 struct Subsets<'a> {
     values: [i32; WORD],
     len: usize,
-    /// Sums of the 16 subsets of each four values; bit `i` of the index takes value `i`.
-    tables: [[i32; 16]; WORD / 4],
+    /// Sums of the 16 subsets of each four of half the values; bit `i` of the index takes value `i`.
+    tables: [[i32; 16]; WORD / 8],
     /// Sum of all values.
     total: i32,
     /// The word of weights that the values meet, of the first output.
@@ -264,7 +264,7 @@ impl<'a> Subsets<'a> {
         Self {
             values: [0; WORD],
             len: 0,
-            tables: [[0; 16]; WORD / 4],
+            tables: [[0; 16]; WORD / 8],
             total: 0,
             weights: &[],
             row_words,
@@ -326,25 +326,28 @@ impl<'a> Subsets<'a> {
             .iter_mut()
             .skip(self.len)
             .for_each(|value| *value = 0);
-        let mut any = 0;
-        for (table, values) in self.tables.iter_mut().zip(self.values.as_chunks::<4>().0) {
-            let [a, b, c, d] = *values;
-            let (ab, cd) = (a.wrapping_add(b), c.wrapping_add(d));
-            self.total = self.total.wrapping_add(ab).wrapping_add(cd);
-            any |= a | b | c | d;
-            let [first, rows @ ..] = table.as_chunks_mut::<4>().0 else {
-                continue;
-            };
-            *first = [0, a, b, ab];
-            for (row, high) in rows.iter_mut().zip([c, d, cd]) {
-                *row = first.map(|low| low.wrapping_add(high));
+        for (half, values) in self.values.chunks(WORD / 2).enumerate() {
+            let mut any = 0;
+            for (table, values) in self.tables.iter_mut().zip(values.as_chunks::<4>().0) {
+                let [a, b, c, d] = *values;
+                let (ab, cd) = (a.wrapping_add(b), c.wrapping_add(d));
+                self.total = self.total.wrapping_add(ab).wrapping_add(cd);
+                any |= a | b | c | d;
+                let [first, rows @ ..] = table.as_chunks_mut::<4>().0 else {
+                    continue;
+                };
+                *first = [0, a, b, ab];
+                for (row, high) in rows.iter_mut().zip([c, d, cd]) {
+                    *row = first.map(|low| low.wrapping_add(high));
+                }
             }
-        }
-        if any != 0 {
-            let rows = self.weights.iter().step_by(self.row_words.max(1));
-            for (sum, &row) in self.sums.iter_mut().take(self.outputs).zip(rows) {
-                for (group, table) in self.tables.iter().enumerate() {
-                    *sum = sum.wrapping_add(table[(row >> (4 * group) & 15) as usize]);
+            if any != 0 {
+                let rows = self.weights.iter().step_by(self.row_words.max(1));
+                for (sum, &row) in self.sums.iter_mut().take(self.outputs).zip(rows) {
+                    let row = row >> (WORD / 2 * half);
+                    for (group, table) in self.tables.iter().enumerate() {
+                        *sum = sum.wrapping_add(table[(row >> (4 * group) & 15) as usize]);
+                    }
                 }
             }
         }
