@@ -122,6 +122,7 @@ fn training_leaves_the_files_of_a_run() {
         "checkpoints",
         "model.bsnn",
         "overview.svg",
+        "report.html",
     ] {
         assert!(
             dir.path().join("runs/a").join(name).exists(),

@@ -21,6 +21,7 @@ pub mod ops;
 pub mod optim;
 mod page;
 pub mod plot;
+pub mod report;
 pub mod run;
 pub mod sample;
 mod seed;

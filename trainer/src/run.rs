@@ -6,6 +6,7 @@
 //! metrics.csv        the same as a table
 //! checkpoints/       NUMBER.safetensors and NUMBER.json for the last two, by number of updates;
 //!                    best.safetensors where patience is set
+//! report.html        written at the end, beside model.bsnn and pictures
 //! lock               held by the process that trains
 //! ```
 //!
@@ -305,9 +306,16 @@ pub fn read_metrics(run: &Path) -> Result<Vec<EpochMetrics>> {
         Error::failed(format!("cannot read {}: {error}", path.display()))
     };
     let text = fs::read_to_string(&path).map_err(|error| wrong(&error))?;
-    text.lines()
-        .map(|line| serde_json::from_str(line).map_err(|e| wrong(&e)))
-        .collect()
+    let line = |(number, line): (usize, &str)| {
+        serde_json::from_str(line).map_err(|error| {
+            Error::usage(format!(
+                "{} is damaged: line {}: {error}",
+                path.display(),
+                number + 1
+            ))
+        })
+    };
+    text.lines().enumerate().map(line).collect()
 }
 
 /// A float network that finished training, from its run directory: nothing is locked or changed.

@@ -6,6 +6,7 @@ pub mod data;
 pub mod eval;
 pub mod export;
 pub mod inspect;
+pub mod report;
 pub mod temporal;
 pub mod trace;
 pub mod train;
@@ -42,6 +43,8 @@ pub enum Command {
     Verify(verify::Args),
     /// Draw loss, accuracy, thresholds, firing rates and dead neurons of trainings
     Curves(curves::Args),
+    /// Write the report of a run: one HTML page
+    Report(report::Args),
     /// Train the paper's temporal task, to fire at step 75, and show it
     Temporal(temporal::Args),
     /// List, check or fetch data sets
@@ -62,6 +65,7 @@ impl Cli {
             Command::Trace(args) => trace::run(args),
             Command::Verify(args) => verify::run(args),
             Command::Curves(args) => curves::run(args),
+            Command::Report(args) => report::run(args),
             Command::Temporal(args) => temporal::run(args),
             Command::Data(args) => data::run(args),
         }

@@ -15,10 +15,11 @@ use serde_json::json;
 use crate::assess::assess;
 use crate::config::{Condition, Config};
 use crate::curves::{self, Curve};
-use crate::data;
+use crate::data::{self, Splits};
 use crate::files::write_atomically;
 use crate::finish::{PICTURE_FILE, finish};
 use crate::ops::sign::Weights;
+use crate::report::{self, Looked};
 use crate::run::RunDir;
 use crate::train::{EpochMetrics, Observer, Outcome, Progress, Trainer};
 use crate::{Error, Result, model_file};
@@ -219,7 +220,26 @@ impl Plan {
             reached.validation = Some(report.integer_validation_accuracy);
         }
         println!("{}", out.join(curves::NAME).display());
+        self.report(config, out, &splits)?;
         Ok(reached)
+    }
+
+    /// Writes the page of a finished run.
+    fn report(&self, config: &Config, out: &Path, splits: &Splits) -> Result<()> {
+        let looked = match &splits.test {
+            Some(test) => Looked {
+                samples: test,
+                part: "test",
+            },
+            None => Looked {
+                samples: &splits.validation,
+                part: "validation",
+            },
+        };
+        let page = report::path(out);
+        report::write_page(out, config, Ok(looked), &page)?;
+        println!("{}", page.display());
+        Ok(())
     }
 
     /// Trains with consecutive seeds and summarises the runs.
