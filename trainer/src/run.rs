@@ -89,6 +89,7 @@ impl RunDir {
             run.remove_leftovers();
         } else {
             run.refuse_foreign_files()?;
+            run.remove_leftovers();
             write_atomically(&known, config.to_toml()?.as_bytes())?;
         }
         Ok(run)
