@@ -90,7 +90,7 @@ fn load_samples(config: &Config, dir: Option<&Path>) -> Result<(Samples, &'stati
 /// Writes the report of a run whose configuration and samples are at hand.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_page(
     run: &Path,
     config: &Config,
