@@ -70,7 +70,7 @@ pub fn page(
             seed => settings.seed,
             iterations => settings.iterations,
             spike_step => SPIKE_STEP,
-            spike_weight => SPIKE_WEIGHT,
+            spike_weight => SPIKE_WEIGHT.round() as u32,
             window => WINDOW,
             judged => settings.iterations.min(100),
             runs => rows.collect::<Result<Vec<_>>>()?,
