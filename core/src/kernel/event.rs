@@ -1,7 +1,7 @@
 //! Event-driven: the weight columns of the set input bits are counted, 32 outputs a word.
 //!
 //! The spikes of a step are listed once; each output position takes its own out of the list, and
-//! [`counters`](super::counters) adds up their columns. Then `x_j = 2 count_j - P(s)`. The cost
+//! bit-sliced counters add up their columns. Then `x_j = 2 count_j - P(s)`. The cost
 //! follows the number of spikes.
 
 use super::counters::{self, CAPACITY, GROUP};
