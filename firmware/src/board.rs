@@ -114,6 +114,7 @@ pub const fn number(value: usize) -> Piece<'static> {
 ///
 /// # Errors
 /// [`Gone`] where the host takes no more.
+#[inline(never)]
 pub fn complain(board: &mut impl Board, what: &str, cause: Message) -> Sent {
     board.send(what)?;
     board.line(cause.pieces())

@@ -9,7 +9,7 @@ use semihosting::sys::arm_compat::{OpenMode, sys_open, sys_read_orig, sys_write_
 use crate::board::{Gone, Sent};
 
 /// Bytes gathered before a call to the host: each call stops the machine.
-const GATHERED: usize = 128;
+const GATHERED: usize = 32;
 
 /// The console's name among the host's files.
 const CONSOLE: &core::ffi::CStr = c":tt";

@@ -45,6 +45,13 @@ pub fn high_water() -> usize {
     start - word as usize
 }
 
+/// Whether the stack has reached the static data, by its last words; what the static data held
+/// may be lost then.
+pub fn is_full() -> bool {
+    let room = addr_of!(_stack_start) as usize - lowest() as usize;
+    high_water() + MARGIN > room
+}
+
 /// Bytes of stack in use by the caller, to within a few words of its own frame.
 #[inline(always)]
 pub fn depth() -> usize {

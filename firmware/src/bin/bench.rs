@@ -2,7 +2,7 @@
 //!
 //! The first line is `bitspike bench board=m3 processor=HEX model=CRC32HEX inputs=BYTES layers=N
 //! protocol=1`, or `refused: CAUSE` and exit code 1. Then the host sends requests of one byte; `R`,
-//! `S`, `L` and `T` are followed by exactly `inputs` bytes: one a graded value, or little-endian words.
+//! `S` and `L` are followed by exactly `inputs` bytes: one a graded value, or little-endian words.
 //!
 //! - `K` and a letter, `r`, `d`, `e` or `g`: the reference, dense, event or graded kernel for every
 //!   layer that it supports, from here on. Without it the choice by layer. Answers nothing.
@@ -11,9 +11,9 @@
 //! - `S`: one step. Answers `step instructions=N`.
 //! - `L`: one step, layer by layer. Answers `layers instructions=N,N,...`: one a layer, then what
 //!   follows the last one (the read-out).
-//! - `T`: one step, its stack measured. Answers `stack bytes=N`.
 //! - `H`: answers `state hash=HEX`, that of all spikes and membranes.
-//! - `Q`, or the end of the input: answers `end stack=BYTES` and ends with 0.
+//! - `Q`, or the end of the input: answers `end stack=BYTES running=BYTES` and ends with 0: the most
+//!   stack of the program, and of decisions and steps alone.
 //!
 //! These are instructions, not clock cycles.
 #![no_std]
@@ -22,7 +22,7 @@
 use bitspike_core::hash::StateHash;
 use bitspike_core::kernel::Kernel;
 use bitspike_core::message::Piece::{Hex, Number, Text};
-use bitspike_core::model::{Input, Model};
+use bitspike_core::model::{Input, Model, ModelError};
 use bitspike_core::network::Network;
 use bitspike_firmware::{
     Board, Gone, Sent, ThisBoard, complain, entry, hexadecimal_pair, model, number, stack,
@@ -35,7 +35,7 @@ type IncludedNetwork<'a> = Network<'a, { model::SIZES.layers }>;
 fn main() -> ! {
     stack::paint();
     let mut board = ThisBoard::take();
-    let code = match &IncludedModel::sized(&model::WORDS) {
+    let code = match &load() {
         // A line that does not arrive means that the host is gone.
         Ok(model) => serve(&mut board, model).unwrap_or(1),
         Err(cause) => {
@@ -46,6 +46,12 @@ fn main() -> ! {
     board.exit(code)
 }
 
+/// In a function of its own, so that what loading needs is off the stack when the network runs.
+#[inline(never)]
+fn load() -> Result<IncludedModel<'static>, ModelError> {
+    IncludedModel::sized(&model::WORDS)
+}
+
 /// Answers requests until the last one.
 fn serve<B: Board>(board: &mut B, model: &IncludedModel<'_>) -> Result<i32, Gone> {
     let words = model::input();
@@ -53,19 +59,11 @@ fn serve<B: Board>(board: &mut B, model: &IncludedModel<'_>) -> Result<i32, Gone
         board.line(&[Text("refused: the memory is not as large as stated")])?;
         return Ok(1);
     };
-    board.line(&[
-        Text("bitspike bench board="),
-        Text(B::NAME),
-        Text(" processor="),
-        Hex(board.processor().register),
-        Text(" model="),
-        Hex(model.checksum()),
-        Text(" inputs="),
-        number(model::SIZES.input_bytes),
-        Text(" layers="),
-        number(model::SIZES.layers),
-        Text(" protocol=1"),
-    ])?;
+    greet(board, model.checksum())?;
+    // Loading may take more stack than running does.
+    let loaded = stack::high_water();
+    stack::paint();
+    let above = stack::depth();
     loop {
         let mut request = [b'Q'];
         if !board.receive(&mut request) {
@@ -78,21 +76,15 @@ fn serve<B: Board>(board: &mut B, model: &IncludedModel<'_>) -> Result<i32, Gone
                 let mut letter = [0];
                 board.receive(&mut letter);
                 let Some(kernel) = kernel_named(letter[0]) else {
-                    board.line(&[
-                        Text("failed: no kernel has the number "),
-                        Number(letter[0].into()),
-                    ])?;
+                    send_unknown(board, "kernel", letter[0])?;
                     return Ok(1);
                 };
                 network.force_kernel(kernel);
             }
             b'H' => {
-                let mut hash = StateHash::new();
-                hash.update(&network);
-                let [high, low] = hexadecimal_pair(hash.finish());
-                board.line(&[Text("state hash="), high, low])?;
+                send_hash(board, &network)?;
             }
-            measured @ (b'R' | b'S' | b'L' | b'T') => {
+            measured @ (b'R' | b'S' | b'L') => {
                 if !board.receive(model::input_bytes(words)) {
                     board.line(&[Text("failed: the input ended within a sample")])?;
                     return Ok(1);
@@ -106,16 +98,89 @@ fn serve<B: Board>(board: &mut B, model: &IncludedModel<'_>) -> Result<i32, Gone
                 }
             }
             other => {
-                board.line(&[
-                    Text("failed: no request has the number "),
-                    Number(other.into()),
-                ])?;
+                send_unknown(board, "request", other)?;
                 return Ok(1);
             }
         }
     }
-    board.line(&[Text("end stack="), number(stack::high_water())])?;
+    let running = stack::high_water();
+    if stack::is_full() {
+        board.line(&[Text("failed: the stack has reached the static data")])?;
+        return Ok(1);
+    }
+    send_end(board, running.max(loaded), running.saturating_sub(above))?;
     Ok(0)
+}
+
+// What is sent is put together in functions of their own: it must not lie on the stack of a step.
+
+#[inline(never)]
+fn greet<B: Board>(board: &mut B, checksum: u32) -> Sent {
+    board.line(&[
+        Text("bitspike bench board="),
+        Text(B::NAME),
+        Text(" processor="),
+        Hex(board.processor().register),
+        Text(" model="),
+        Hex(checksum),
+        Text(" inputs="),
+        number(model::SIZES.input_bytes),
+        Text(" layers="),
+        number(model::SIZES.layers),
+        Text(" protocol=1"),
+    ])
+}
+
+#[inline(never)]
+fn send_hash(board: &mut impl Board, network: &IncludedNetwork<'_>) -> Sent {
+    let mut hash = StateHash::new();
+    hash.update(network);
+    let [high, low] = hexadecimal_pair(hash.finish());
+    board.line(&[Text("state hash="), high, low])
+}
+
+#[inline(never)]
+fn send_unknown(board: &mut impl Board, what: &str, number: u8) -> Sent {
+    board.line(&[
+        Text("failed: no "),
+        Text(what),
+        Text(" has the number "),
+        Number(number.into()),
+    ])
+}
+
+#[inline(never)]
+fn send_end(board: &mut impl Board, stack: usize, running: usize) -> Sent {
+    board.line(&[
+        Text("end stack="),
+        number(stack),
+        Text(" running="),
+        number(running),
+    ])
+}
+
+#[inline(never)]
+fn send_layers(board: &mut impl Board, spent: &[u64], rest: u64) -> Sent {
+    board.send("layers instructions=")?;
+    for spent in spent {
+        board.send_all(&[Number(*spent as i64), Text(",")])?;
+    }
+    board.line(&[Number(rest as i64)])
+}
+
+#[inline(never)]
+fn send_decision(board: &mut impl Board, class: usize, instructions: u64) -> Sent {
+    board.send_all(&[Text("decision class="), number(class)])?;
+    send_count(board, "", instructions)
+}
+
+#[inline(never)]
+fn send_count(board: &mut impl Board, what: &str, instructions: u64) -> Sent {
+    board.line(&[
+        Text(what),
+        Text(" instructions="),
+        Number(instructions as i64),
+    ])
 }
 
 fn kernel_named(letter: u8) -> Option<Kernel> {
@@ -140,20 +205,15 @@ fn measure<B: Board>(
             let before = board.instructions();
             let decision = network.run(input);
             let instructions = board.instructions() - before;
-            board.line(&[
-                Text("decision class="),
-                number(decision.class),
-                Text(" instructions="),
-                Number(instructions as i64),
-            ])
+            send_decision(board, decision.class, instructions)
         }
         b'S' => {
             let before = board.instructions();
             network.step(input);
             let instructions = board.instructions() - before;
-            board.line(&[Text("step instructions="), Number(instructions as i64)])
+            send_count(board, "step", instructions)
         }
-        b'L' => {
+        _ => {
             let mut spent = [0; model::SIZES.layers];
             let mut before = board.instructions();
             network.step_observed(input, |layer| {
@@ -164,18 +224,7 @@ fn measure<B: Board>(
                 before = now;
             });
             let rest = board.instructions() - before;
-            board.send_all(&[Text("layers instructions=")])?;
-            for spent in spent {
-                board.send_all(&[Number(spent as i64), Text(",")])?;
-            }
-            board.line(&[Number(rest as i64)])
-        }
-        _ => {
-            stack::paint();
-            let above = stack::depth();
-            network.step(input);
-            let used = stack::high_water().saturating_sub(above);
-            board.line(&[Text("stack bytes="), number(used)])
+            send_layers(board, &spent, rest)
         }
     }
 }

@@ -20,7 +20,7 @@
 
 use bitspike_core::hash::StateHash;
 use bitspike_core::message::Piece::{Hex, Number, Text};
-use bitspike_core::model::{Input, Model};
+use bitspike_core::model::{Input, Model, ModelError};
 use bitspike_core::network::Network;
 use bitspike_firmware::{
     Board, Gone, Sent, ThisBoard, complain, entry, hexadecimal_pair, model, number, stack,
@@ -36,7 +36,7 @@ fn main() -> ! {
     stack::paint();
     let mut board = ThisBoard::take();
     // Matched by reference: moving the model out would need room for a second one.
-    let code = match &IncludedModel::sized(&model::WORDS) {
+    let code = match &load() {
         // A line that does not arrive means that the host is gone.
         Ok(model) => serve(&mut board, model).unwrap_or(1),
         Err(cause) => {
@@ -45,6 +45,12 @@ fn main() -> ! {
         }
     };
     board.exit(code)
+}
+
+/// In a function of its own, so that what loading needs is off the stack when the network runs.
+#[inline(never)]
+fn load() -> Result<IncludedModel<'static>, ModelError> {
+    IncludedModel::sized(&model::WORDS)
 }
 
 /// Answers requests until the last one.
@@ -103,6 +109,10 @@ fn serve<B: Board>(board: &mut B, model: &IncludedModel<'_>) -> Result<i32, Gone
             return Ok(1);
         }
         samples += 1;
+    }
+    if stack::is_full() {
+        board.line(&[Text("failed: the stack has reached the static data")])?;
+        return Ok(1);
     }
     board.line(&[
         Text("end samples="),

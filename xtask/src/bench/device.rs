@@ -18,7 +18,7 @@ pub(super) struct Measured {
     pub(super) decisions: Vec<f64>,
     pub(super) steps: Vec<f64>,
     pub(super) layers: Vec<Vec<f64>>,
-    /// Bytes of stack of a step, and of the program.
+    /// Bytes of stack of decisions and steps alone, and of the program.
     pub(super) step_stack: u64,
     pub(super) stack: u64,
 }
@@ -76,7 +76,6 @@ pub(super) fn run(runner: &[String], case: &Case, machine: &str) -> Outcome<Meas
                 }
                 measured.layers.push(values);
             }
-            "stack" => measured.step_stack = number("bytes").ok_or_else(unreadable)?,
             "state" => {
                 hashes += 1;
                 if field("hash") != Some(&*case.hash) {
@@ -90,6 +89,7 @@ pub(super) fn run(runner: &[String], case: &Case, machine: &str) -> Outcome<Meas
             "end" => {
                 ended = true;
                 measured.stack = number("stack").ok_or_else(unreadable)?;
+                measured.step_stack = number("running").ok_or_else(unreadable)?;
             }
             _ => return Err(unreadable()),
         }
@@ -135,8 +135,6 @@ fn requests(case: &Case, inputs: &[&[u8]]) -> Outcome<Vec<u8>> {
         }
         requests.extend(b"H");
     }
-    requests.push(b'T');
-    requests.extend(inputs.last().copied().unwrap_or_default());
     requests.push(b'Q');
     Ok(requests)
 }
