@@ -125,6 +125,42 @@ fn sixteen_layers_run() {
     assert_eq!(got, expected);
 }
 
+/// Positions far outside a map of many channels: flat indices of their edges pass 32 bits.
+#[test]
+fn windows_far_outside_the_map_see_nothing() {
+    for input in [InputKind::Spikes, InputKind::U8] {
+        let order = match input {
+            InputKind::Spikes => WeightOrder::InputMajor,
+            _ => WeightOrder::OutputMajor,
+        };
+        let layer = LayerSpec {
+            operation: Operation::Conv2d {
+                channels: 1,
+                kernel: [1, 1],
+                stride: [1, 60_000],
+                padding: [0, 60_000],
+            },
+            order,
+            ..LINEAR
+        };
+        let spec = network(input, [1, 1, 40_000], &[layer]);
+        let mut bytes = vec![
+            0;
+            if input == InputKind::Spikes {
+                5_000
+            } else {
+                40_000
+            }
+        ];
+        bytes[0] = 1;
+        // Three positions; the middle one alone lies on the map.
+        let model_file = file(&spec, &[40_000]);
+        assert_eq!(first_step(&model_file, &bytes), [(0, 0, 0)]);
+        bytes[1] = 1;
+        assert_eq!(first_step(&model_file, &bytes), [(0, 0, 1)]);
+    }
+}
+
 /// The widest layers that there are, in both orders of weights, and the widest input.
 #[test]
 #[cfg_attr(miri, ignore = "millions of sums")]

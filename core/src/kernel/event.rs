@@ -156,9 +156,15 @@ impl List {
         sums: &mut [i32; BLOCK],
     ) {
         let channels = geometry.channels;
+        let [width, kernel_width] = [geometry.map[1], geometry.kernel[1]].map(|side| side as i32);
         let row_taps = geometry.kernel[1] * channels;
-        // Left edge within a row; behind padding it lies left of column 0.
-        let edge = (corner[1] as i32 - geometry.padding[1] as i32) * channels as i32;
+        // Flat index within a row of the left edge of a place of the window; behind padding it lies
+        // left of column 0. No further out than where nothing of the map is seen, so that it fits.
+        let edge = |place: usize| {
+            let column = corner[1] + place * geometry.stride[1];
+            let column = column as i32 - geometry.padding[1] as i32;
+            column.max(-kernel_width).min(width) * channels as i32
+        };
         let first = geometry.padding[0].saturating_sub(corner[0]);
         let below = (geometry.map[0] + geometry.padding[0]).saturating_sub(corner[0]);
         for down in first..geometry.span()[0].min(below) {
@@ -168,10 +174,10 @@ impl List {
                 return;
             };
             let spikes = self.spikes.get(usize::from(*cursor)..usize::from(end));
-            let mut spikes = from(spikes.unwrap_or(&[]), edge);
+            let mut spikes = from(spikes.unwrap_or(&[]), edge(0));
             *cursor = end - spikes.len() as u16;
-            let mut left = edge;
-            for _ in 0..geometry.window[1] {
+            for place in 0..geometry.window[1] {
+                let left = edge(place);
                 spikes = from(spikes, left);
                 let run = below_edge(spikes, left + row_taps as i32);
                 if !run.is_empty() {
@@ -185,7 +191,6 @@ impl List {
                         ky = ky.wrapping_sub(geometry.stride[0]);
                     }
                 }
-                left += (geometry.stride[1] * channels) as i32;
             }
         }
     }

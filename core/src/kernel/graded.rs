@@ -124,7 +124,7 @@ impl Band {
     fn new(geometry: &Geometry) -> Self {
         let padded = geometry.map[1] + 2 * geometry.padding[1];
         let columns = padded - (geometry.window[1] - 1) * geometry.stride[1];
-        let row_len = columns * geometry.channels;
+        let row_len = columns.saturating_mul(geometry.channels);
         let rows = geometry.kernel[0];
         // A box sum fits where 128 values of magnitude 255 do.
         let fits =
