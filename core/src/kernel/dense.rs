@@ -1,8 +1,8 @@
 //! Dense: `x_j = 2 P(w_j AND s) - P(s)` for spikes, `n - 2 P(w_j XOR s)` for bipolar inputs.
 //!
 //! The cost does not depend on how many inputs spike: the words under a window are gathered once,
-//! and each output's row of weights is held against them; carry-save adders leave four popcounts
-//! for sixteen words.
+//! and each output's row of weights is held against them. Without a popcount instruction carry-save
+//! adders leave four words to count of eight.
 
 use super::counters;
 use super::geometry::Geometry;
@@ -31,7 +31,6 @@ impl Sums for Dense {
         let geometry = Geometry::new(layer);
         let mut gathered = Gathered {
             words: [0; WORDS],
-            mask: [0; WORDS],
             len: 0,
             at: 0,
             flip,
@@ -68,12 +67,11 @@ const WORDS: usize = 16;
 /// The input words under a window, packed as the taps are.
 struct Gathered<'a> {
     words: [u32; WORDS],
-    /// Taps that lie inside the map; only bipolar inputs need it, and they have no padding.
-    mask: [u32; WORDS],
     /// Bits so far, padding included.
     len: usize,
     /// First of the words among those of a row.
     at: usize,
+    /// Whether the inputs are bipolar: XOR in place of AND.
     flip: bool,
     /// Weights of the block's first output on.
     weights: &'a [u32],
@@ -138,7 +136,6 @@ impl<'a> Gathered<'a> {
     #[inline(always)]
     fn push(&mut self, word: u32, count: usize) {
         if self.len + count > 32 * WORDS {
-            // The next words begin at a word of the row; what is left over moves to the front.
             self.spill(word, count);
             return;
         }
@@ -148,12 +145,10 @@ impl<'a> Gathered<'a> {
     #[inline(always)]
     fn put(&mut self, word: u32, count: usize) {
         bits::write(&mut self.words, self.len, count, word);
-        if self.flip {
-            bits::write(&mut self.mask, self.len, count, u32::MAX);
-        }
         self.len += count;
     }
 
+    /// The same across a flush: what is left over moves to the front.
     #[inline(never)]
     fn spill(&mut self, word: u32, count: usize) {
         let room = 32 * WORDS - self.len;
@@ -179,36 +174,27 @@ impl<'a> Gathered<'a> {
             .weights
             .chunks(self.row_words.max(1))
             .take(self.outputs);
+        let flip = self.flip;
+        // Padding bits are 0 on both sides: neither form counts them.
+        let met = |w: u32, s: u32| if flip { w ^ s } else { w & s };
         for (sum, row) in self.sums.iter_mut().zip(rows) {
-            let row = row.get(self.at..).unwrap_or(&[]);
-            if self.flip {
-                let mut masked = [0; WORDS];
-                let inputs = words.iter().zip(&self.mask);
-                for ((to, &w), (&s, &mask)) in masked.iter_mut().zip(row).zip(inputs) {
-                    *to = (w ^ s) & mask;
-                }
-                for words in masked.as_chunks::<8>().0 {
-                    *sum -= popcount(*words);
-                }
-            } else {
-                let (rows, rest) = row.get(..used).unwrap_or(row).as_chunks::<8>();
-                let (inputs, rest_inputs) = words.as_chunks::<8>();
-                for (w, s) in rows.iter().zip(inputs) {
-                    let [a, b, c, d, e, f, g, h] = *w;
-                    let [i, j, k, l, m, n, o, p] = *s;
-                    *sum += popcount([a & i, b & j, c & k, d & l, e & m, f & n, g & o, h & p]);
-                }
-                let mut last = [0; 8];
-                for ((to, &w), &s) in last.iter_mut().zip(rest).zip(rest_inputs) {
-                    *to = w & s;
-                }
-                if !rest.is_empty() {
-                    *sum += popcount(last);
-                }
+            let row = row.get(self.at..self.at + used).unwrap_or(&[]);
+            let (rows, rest) = row.as_chunks::<8>();
+            let (inputs, rest_inputs) = words.as_chunks::<8>();
+            let mut count = 0;
+            for (w, s) in rows.iter().zip(inputs) {
+                count += popcount(core::array::from_fn(|i| met(w[i], s[i])));
             }
+            if !rest.is_empty() {
+                let mut last = [0; 8];
+                for (to, (&w, &s)) in last.iter_mut().zip(rest.iter().zip(rest_inputs)) {
+                    *to = met(w, s);
+                }
+                count += popcount(last);
+            }
+            *sum += if flip { -count } else { count };
         }
         self.words.fill(0);
-        self.mask.fill(0);
         self.at += used;
         self.len = 0;
     }
