@@ -1,0 +1,162 @@
+//! A layer in training: its parameters, running statistics and threshold.
+
+use candle_core::{Device, Tensor, Var};
+use rand::RngExt;
+
+use super::EPSILON;
+use crate::anneal::Annealing;
+use crate::config::{self, Config, InitialWeights, Norm};
+use crate::ops::norm::{Grouping, Statistics};
+use crate::ops::sign::Binarise;
+use crate::ops::synapse::Synapse;
+use crate::optim::Parameter;
+use crate::seed::{Purpose, stream};
+use crate::trained::{self, TrainedLayer};
+use crate::{Error, Result};
+
+#[derive(Debug)]
+pub(super) struct Layer {
+    pub(super) name: String,
+    pub(super) convolution: bool,
+    pub(super) binarise: Binarise,
+    pub(super) synapse: Synapse,
+    pub(super) latent: Parameter,
+    pub(super) gain: Parameter,
+    pub(super) shift: Parameter,
+    pub(super) norm: Norm,
+    pub(super) dropout: f32,
+    pub(super) running: Statistics,
+    /// `None` for the last layer where its membranes are read out.
+    pub(super) threshold: Option<(f32, Annealing)>,
+}
+
+impl Layer {
+    pub(super) fn new(
+        index: usize,
+        spec: config::Layer,
+        [height, width, channels]: [usize; 3],
+        annealing: Option<Annealing>,
+        config: &Config,
+    ) -> Result<Self> {
+        let network = &config.network;
+        let (kind, [height, width, channels], outputs, kernel, pool) = match spec {
+            config::Layer::Conv {
+                channels: outputs,
+                kernel,
+                pool,
+                ..
+            } => ("conv", [height, width, channels], outputs, kernel, pool),
+            config::Layer::Linear { outputs, .. } => {
+                ("linear", [1, 1, height * width * channels], outputs, 1, 1)
+            }
+        };
+        let name = format!("layer {} ({kind})", index + 1);
+        let binarise = Binarise {
+            outputs,
+            kernel,
+            channels,
+            pool,
+            weights: network.weights,
+            cut: network.straight_through == config::StraightThrough::Cut,
+        };
+        let side = binarise.side();
+        if height < side || width < side {
+            return Err(Error::usage(format!(
+                "{name}: a kernel of {kernel} and a pool of {pool} need a map of at least {side} x \
+                 {side}, this one is {height} x {width}; change network.layers"
+            )));
+        }
+        let (stride, input_gradient) = (pool, index > 0);
+        let kernel = side;
+        let synapse = Synapse {
+            height,
+            width,
+            channels,
+            kernel,
+            stride,
+            outputs,
+            input_gradient,
+        };
+
+        let mut random = stream(config.train.seed, Purpose::Weights, [index as u64, 0]);
+        let shape = (outputs, binarise.kernel, binarise.kernel, channels);
+        let count = outputs * binarise.kernel * binarise.kernel * channels;
+        let area = (binarise.kernel * binarise.kernel) as f32;
+        let (fan_in, fan_out) = (area * channels as f32, area * outputs as f32);
+        let bound = match network.initial_weights {
+            InitialWeights::Uniform => 0.1,
+            InitialWeights::Glorot => (1.5 / (fan_in + fan_out)).sqrt(),
+            InitialWeights::FanIn => 1.0 / fan_in.sqrt(),
+        };
+        let latent: Vec<f32> = (0..count)
+            .map(|_| random.random_range(-bound..bound))
+            .collect();
+        let latent = Var::from_tensor(&Tensor::from_vec(latent, shape, &Device::Cpu)?)?;
+        let gain = Var::from_tensor(&Tensor::from_vec(
+            vec![1f32; outputs],
+            outputs,
+            &Device::Cpu,
+        )?)?;
+        let shift = Var::from_tensor(&Tensor::from_vec(
+            vec![0f32; outputs],
+            outputs,
+            &Device::Cpu,
+        )?)?;
+        let norm = spec.norm().unwrap_or(network.norm);
+        // Without batch norm, what it divides by is 1.
+        let spread = match norm {
+            Norm::Batch | Norm::Step => 1.0,
+            Norm::Bias | Norm::None => 1.0 - EPSILON,
+        };
+        let (mean, variance) = (vec![0.0; outputs], vec![spread; outputs]);
+        Ok(Self {
+            convolution: kind == "conv",
+            binarise,
+            synapse,
+            latent: Parameter::new(
+                format!("layers.{index}.latent"),
+                latent,
+                config.train.clip_weights,
+            ),
+            gain: Parameter::new(format!("layers.{index}.norm.gain"), gain, false),
+            shift: Parameter::new(format!("layers.{index}.norm.shift"), shift, false),
+            norm,
+            dropout: spec.dropout(),
+            running: Statistics {
+                mean,
+                variance,
+                rows: 0,
+                grouping: Grouping::ALL,
+            },
+            threshold: annealing.map(|annealing| (annealing.initial, annealing)),
+            name,
+        })
+    }
+
+    /// Points of the output map.
+    pub(super) fn points(&self) -> usize {
+        self.synapse.out_height() * self.synapse.out_width()
+    }
+
+    pub(super) fn trained(&self, beta: f32) -> Result<TrainedLayer> {
+        let fires = self.threshold.is_some();
+        Ok(TrainedLayer {
+            name: self.name.clone(),
+            outputs: self.binarise.outputs,
+            kernel: self.convolution.then_some(self.binarise.kernel),
+            pool: self.binarise.pool,
+            latent: self.latent.value.flatten_all()?.to_vec1()?,
+            norm: trained::BatchNorm {
+                mean: self.running.mean.clone(),
+                variance: self.running.variance.clone(),
+                gain: self.gain.value.to_vec1()?,
+                shift: self.shift.value.to_vec1()?,
+                epsilon: EPSILON,
+            },
+            // Where currents are summed, the neurons keep nothing and are never reset.
+            beta: if fires { beta } else { 0.0 },
+            threshold: self.threshold.map_or(1.0, |(threshold, _)| threshold),
+            reset: fires,
+        })
+    }
+}

@@ -1,0 +1,247 @@
+//! Forward and backward through the layers, each over all time steps at once.
+
+use candle_core::Tensor;
+
+use super::{EPSILON, Network};
+use crate::Result;
+use crate::config::Norm;
+use crate::ops::dropout::Dropout;
+use crate::ops::lif::Lif;
+use crate::ops::norm::{BatchNorm, Grouping, Statistics};
+use crate::ops::with_values;
+
+/// What a forward pass gives.
+#[derive(Debug)]
+pub struct Forward {
+    /// Scores `[batch, classes]`: spike counts, or mean membranes.
+    pub scores: Tensor,
+    /// What the loss is computed on: the scores, or membranes `[batch * steps, classes]`.
+    pub output: Tensor,
+    /// Spikes of each layer that fires, `[batch * steps, rows, columns, channels]`.
+    pub spikes: Vec<Tensor>,
+    /// Statistics of the batch, one a layer with batch norm in training.
+    pub statistics: Vec<Option<Statistics>>,
+    traces: Vec<Trace>,
+}
+
+/// What backward needs of a layer.
+#[derive(Debug)]
+struct Trace {
+    input: Tensor,
+    taps: Tensor,
+    /// Synaptic sums; their mean over the steps where the layer is read out.
+    sums: Tensor,
+    norm: BatchNorm,
+    /// Before dropout.
+    normal: Tensor,
+    dropout: Option<Dropout>,
+    /// What the neurons get.
+    current: Tensor,
+    /// `None` where the membranes are read out.
+    lif: Option<Lif>,
+    /// Whether the sums were averaged over the steps.
+    averaged: bool,
+}
+
+/// Which statistics batch norm uses, and whether currents drop out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Those of the batch; currents drop out, others in each update.
+    Train {
+        /// Number of the update.
+        update: u64,
+    },
+    /// The running ones, and nothing drops out.
+    Evaluate,
+}
+
+impl Network {
+    /// Scores and spikes of a batch: `[batch, height, width, channels]` of values from 0 to 1 for
+    /// still pictures, `[batch * steps, height, width, channels]` of spikes or counts for recordings.
+    ///
+    /// A still picture is the same at every step, and so is the current of the first layer: it is
+    /// computed once. Every layer runs over all steps at once.
+    ///
+    /// # Errors
+    /// If the batch does not have the network's input shape.
+    pub fn forward(&self, batch: &Tensor, mode: Mode) -> Result<Forward> {
+        let (mut spikes, mut statistics, mut traces) = (Vec::new(), Vec::new(), Vec::new());
+        let rows_of_sample = if self.input.form.is_still() {
+            1
+        } else {
+            self.steps
+        };
+        let (mut signal, samples) = (batch.clone(), batch.dim(0)? / rows_of_sample);
+        for (index, layer) in self.layers.iter().enumerate() {
+            let taps = layer.binarise.taps(&layer.latent.value)?;
+            let mut sums = layer.synapse.sums(&signal, &taps)?;
+            let (rows, outputs) = (sums.dim(0)?, layer.synapse.outputs);
+            let averaged = layer.threshold.is_none() && !self.every_step;
+            if layer.threshold.is_none() {
+                sums = sums.reshape((rows, outputs))?;
+            }
+            if averaged {
+                // The mean over the steps of the currents, `[batch, outputs]`.
+                sums = sums.reshape((samples, rows / samples, outputs))?.mean(1)?;
+            }
+            let of_batch = match (mode, layer.norm) {
+                (Mode::Train { .. }, Norm::Batch) => Some(Grouping::ALL),
+                (Mode::Train { .. }, Norm::Step) => Some(Grouping {
+                    groups: sums.dim(0)? / samples,
+                    points: layer.points(),
+                }),
+                _ => None,
+            };
+            let of_batch = of_batch.map(|grouping| Statistics::of(&sums, grouping));
+            let of_batch = of_batch.transpose()?;
+            let used = of_batch.as_ref().unwrap_or(&layer.running);
+            let norm = BatchNorm::new(used, EPSILON, of_batch.is_some());
+            statistics.push(of_batch);
+            let normal = norm.normalise(&sums, &layer.gain.value, &layer.shift.value)?;
+            let dropout = match mode {
+                Mode::Train { update } if layer.dropout > 0.0 => Some(Dropout {
+                    probability: layer.dropout,
+                    seed: self.seed,
+                    update,
+                    layer: index as u64,
+                }),
+                _ => None,
+            };
+            let once = normal.dim(0)? == samples && self.steps > 1;
+            let current = match dropout {
+                // Other currents drop out at every step: they differ from here on.
+                Some(dropout) if once && layer.threshold.is_some() => {
+                    dropout.apply(&self.at_every_step(&normal)?)?
+                }
+                Some(dropout) => dropout.apply(&normal)?,
+                None => normal.clone(),
+            };
+            let lif = layer.threshold.map(|(threshold, _)| Lif {
+                steps: self.steps,
+                beta: self.beta,
+                threshold,
+                surrogate: self.surrogate,
+                constant: self.steps > 1 && once && dropout.is_none(),
+            });
+            let input = std::mem::replace(&mut signal, current.clone());
+            if let Some(lif) = lif {
+                signal = lif.spikes(&current)?;
+                spikes.push(signal.clone());
+            }
+            traces.push(Trace {
+                input,
+                taps,
+                sums,
+                norm,
+                normal,
+                dropout,
+                current,
+                lif,
+                averaged,
+            });
+        }
+        let by_step = |output: &Tensor| {
+            let (rows, classes) = (output.dim(0)?, self.classes());
+            output.reshape((samples, rows / samples, classes))
+        };
+        let counted = self
+            .layers
+            .last()
+            .is_some_and(|layer| layer.threshold.is_some());
+        let scores = if counted {
+            by_step(&signal)?.sum(1)?
+        } else {
+            by_step(&signal)?.mean(1)?
+        };
+        let output = if counted { scores.clone() } else { signal };
+        Ok(Forward {
+            scores,
+            output,
+            spikes,
+            statistics,
+            traces,
+        })
+    }
+
+    /// The same values for every step: `[n, ..]` to `[n * steps, ..]`.
+    fn at_every_step(&self, values: &Tensor) -> candle_core::Result<Tensor> {
+        let mut dims = values.dims().to_vec();
+        dims.insert(1, self.steps);
+        let repeated = values.unsqueeze(1)?.broadcast_as(dims)?;
+        repeated.contiguous()?.flatten(0, 1)
+    }
+
+    /// Gradients of all parameters, in the order of [`Network::parameters`], from that of the
+    /// output.
+    ///
+    /// The layers are run back one by one, without candle's graph: it would zero and add once more
+    /// for every tensor, although each has one consumer.
+    ///
+    /// # Errors
+    /// If the gradient does not have the shape of the output.
+    pub fn backward(&self, forward: &Forward, of_output: &Tensor) -> Result<Vec<Tensor>> {
+        let mut gradients = Vec::new();
+        let mut grad = of_output.clone();
+        for (index, (layer, trace)) in self.layers.iter().zip(&forward.traces).enumerate().rev() {
+            if let Some(lif) = trace.lif {
+                if index + 1 == self.layers.len() {
+                    // A count's gradient is that of each of its spikes.
+                    grad = self.at_every_step(&grad)?;
+                }
+                grad = lif.backward(&trace.current, &forward.spikes[index], &grad)?;
+            }
+            if let Some(dropout) = trace.dropout {
+                grad = dropout.apply(&grad.contiguous()?)?;
+                if trace.normal.dim(0)? < grad.dim(0)? {
+                    let mut dims = trace.normal.dims().to_vec();
+                    dims.insert(1, self.steps);
+                    grad = grad.reshape(dims)?.sum(1)?;
+                }
+            }
+            let (of_sums, of_gain, of_shift) =
+                trace.norm.backward(&trace.sums, &layer.gain.value, &grad)?;
+            grad = of_sums;
+            if trace.averaged {
+                let (samples, outputs) = grad.dims2()?;
+                let steps = trace.input.dim(0)? / samples;
+                let every_step = (samples, steps, outputs);
+                grad = (grad / steps as f64)?
+                    .unsqueeze(1)?
+                    .broadcast_as(every_step)?;
+            }
+            let (of_input, of_taps) = layer.synapse.backward(&trace.input, &trace.taps, &grad)?;
+            let of_latent = layer.binarise.backward(&layer.latent.value, &of_taps)?;
+            // What a layer does not have stays as it is.
+            let trained = |gradient: Tensor, has| {
+                if has {
+                    Ok(gradient)
+                } else {
+                    gradient.zeros_like()
+                }
+            };
+            let normalised = matches!(layer.norm, Norm::Batch | Norm::Step);
+            let of_gain = trained(of_gain, normalised)?;
+            let of_shift = trained(of_shift, layer.norm != Norm::None)?;
+            gradients.extend([of_shift, of_gain, of_latent]);
+            match of_input {
+                Some(of_input) => grad = of_input,
+                None => break,
+            }
+        }
+        gradients.reverse();
+        Ok(gradients)
+    }
+
+    /// For each layer with neurons that fire, whether any of them did in a forward pass.
+    ///
+    /// # Errors
+    /// If the spikes are not `f32` on the CPU.
+    pub fn fired(&self, forward: &Forward) -> Result<Vec<bool>> {
+        let fired = forward.spikes.iter().map(|spikes| {
+            Ok(with_values(spikes, |spikes| {
+                Ok(spikes.iter().any(|spike| *spike > 0.0))
+            })?)
+        });
+        fired.collect()
+    }
+}
