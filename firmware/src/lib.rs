@@ -10,6 +10,7 @@ mod console;
 mod hardware;
 mod machine;
 pub mod model;
+pub mod program;
 mod register;
 pub mod stack;
 

@@ -1,6 +1,7 @@
 //! The model inside the binary, and memory of exactly its size.
 
 use bitspike_core::model::{Input, InputError, Model, Sizes};
+use bitspike_core::network::Network;
 use static_cell::ConstStaticCell;
 
 include!(concat!(env!("OUT_DIR"), "/model.rs"));
@@ -11,6 +12,11 @@ pub const SIZES: Sizes = Sizes::of(&PACKED);
 pub const STATE_WORDS: usize = SIZES.memory_words();
 /// Words that hold one input.
 pub const INPUT_WORDS: usize = SIZES.input_bytes.div_ceil(4);
+
+/// The included model, with room for just its layers.
+pub type IncludedModel<'a> = Model<'a, { SIZES.layers }>;
+/// Its network.
+pub type IncludedNetwork<'a> = Network<'a, { SIZES.layers }>;
 
 /// The model file, used in place.
 pub static WORDS: [u32; PACKED.len()] = PACKED;

@@ -6,7 +6,7 @@
 #![no_main]
 
 use bitspike_core::message::Piece::{Hex, Number, Text};
-use bitspike_firmware::{Board, Gone, ThisBoard, entry, hexadecimal_pair, number, stack};
+use bitspike_firmware::{Board, Gone, entry, hexadecimal_pair, number, program, stack};
 use static_cell::ConstStaticCell;
 
 #[path = "../../core/tests/cases/mod.rs"]
@@ -19,26 +19,10 @@ static BUFFERS: ConstStaticCell<cases::Buffers> = ConstStaticCell::new(cases::Bu
 
 #[entry]
 fn main() -> ! {
-    stack::paint();
-    let mut board = ThisBoard::take();
-    // A line that does not arrive means that the host is gone.
-    let passed = check(&mut board).unwrap_or(false);
-    let _ = board.line(&[Text(if passed { "passed" } else { "FAILED" })]);
-    board.exit(if passed { 0 } else { 1 })
+    program::test("kernels", check)
 }
 
 fn check<B: Board>(board: &mut B) -> Result<bool, Gone> {
-    let processor = board.processor();
-    board.line(&[
-        Text("kernels board="),
-        Text(B::NAME),
-        Text(" processor=0x"),
-        Hex(processor.register),
-    ])?;
-    if !processor.expected {
-        board.line(&[Text("this is not the processor of board "), Text(B::NAME)])?;
-        return Ok(false);
-    }
     match cases::run(BUFFERS.take(), CASES) {
         Ok(passed) => {
             let [high, low] = hexadecimal_pair(passed.hash);

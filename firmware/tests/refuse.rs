@@ -7,7 +7,7 @@
 use bitspike_core::message::Piece::{Hex, Text};
 use bitspike_core::model::Model;
 use bitspike_core::random::Xorshift32;
-use bitspike_firmware::{Board, Gone, ThisBoard, complain, entry, model, number};
+use bitspike_firmware::{Board, Gone, complain, entry, model, number, program};
 use static_cell::ConstStaticCell;
 
 /// Words of the included model.
@@ -20,25 +20,10 @@ static COPY: ConstStaticCell<[u32; WORDS]> = ConstStaticCell::new([0; WORDS]);
 
 #[entry]
 fn main() -> ! {
-    let mut board = ThisBoard::take();
-    // A line that does not arrive means that the host is gone.
-    let passed = check(&mut board).unwrap_or(false);
-    let _ = board.line(&[Text(if passed { "passed" } else { "FAILED" })]);
-    board.exit(if passed { 0 } else { 1 })
+    program::test("refuse", check)
 }
 
 fn check<B: Board>(board: &mut B) -> Result<bool, Gone> {
-    let processor = board.processor();
-    board.line(&[
-        Text("refuse board="),
-        Text(B::NAME),
-        Text(" processor=0x"),
-        Hex(processor.register),
-    ])?;
-    if !processor.expected {
-        board.line(&[Text("this is not the processor of board "), Text(B::NAME)])?;
-        return Ok(false);
-    }
     if let Err(cause) = Model::new(&model::WORDS) {
         complain(board, "the undamaged model is refused: ", cause.message())?;
         return Ok(false);

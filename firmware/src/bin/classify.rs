@@ -22,35 +22,15 @@ use bitspike_core::hash::StateHash;
 use bitspike_core::message::Piece::{Hex, Number, Text};
 use bitspike_core::model::{Input, Model, ModelError};
 use bitspike_core::network::Network;
+use bitspike_firmware::model::{IncludedModel, IncludedNetwork};
 use bitspike_firmware::{
-    Board, Gone, Sent, ThisBoard, complain, entry, hexadecimal_pair, model, number, stack,
+    Board, Gone, Sent, complain, entry, hexadecimal_pair, model, number, program, stack,
 };
 use embedded_hal::digital::OutputPin;
 
-/// Room for just the layers of the included model.
-type IncludedModel<'a> = Model<'a, { model::SIZES.layers }>;
-type IncludedNetwork<'a> = Network<'a, { model::SIZES.layers }>;
-
 #[entry]
 fn main() -> ! {
-    stack::paint();
-    let mut board = ThisBoard::take();
-    // Matched by reference: moving the model out would need room for a second one.
-    let code = match &load() {
-        // A line that does not arrive means that the host is gone.
-        Ok(model) => serve(&mut board, model).unwrap_or(1),
-        Err(cause) => {
-            let _ = complain(&mut board, "refused: ", cause.message());
-            1
-        }
-    };
-    board.exit(code)
-}
-
-/// In a function of its own, so that what loading needs is off the stack when the network runs.
-#[inline(never)]
-fn load() -> Result<IncludedModel<'static>, ModelError> {
-    IncludedModel::sized(&model::WORDS)
+    program::with_model(serve)
 }
 
 /// Answers requests until the last one.
