@@ -1,11 +1,14 @@
 //! The model format: a committed file of each version, and what is refused.
 
+mod words;
+
 use bitspike_core::lif::{Membrane, Reset};
 use bitspike_core::model::{
     InputKind, InputPool, LayerParameters, LayerSpec, Metadata, Model, ModelError, NetworkSpec,
     Operation, Pool, PoolKind, Readout, Sizes, Spread, WeightOrder, write,
 };
 use bitspike_core::network::Network;
+use words::words_of;
 
 const V1_MIXED: &[u8] = include_bytes!("models/v1-mixed.bsnn");
 
@@ -111,17 +114,6 @@ fn to_bytes(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-fn to_words(bytes: &[u8]) -> Vec<u32> {
-    bytes
-        .chunks(4)
-        .map(|chunk| {
-            let mut word = [0; 4];
-            word[..chunk.len()].copy_from_slice(chunk);
-            u32::from_le_bytes(word)
-        })
-        .collect()
-}
-
 /// Writing gives the committed file, byte for byte; `BITSPIKE_BLESS=1` overwrites it.
 #[test]
 fn the_committed_file_is_what_is_written() {
@@ -140,7 +132,7 @@ fn the_committed_file_is_what_is_written() {
 /// Old models keep loading, to the same state and decision.
 #[test]
 fn version_1_loads_and_runs() {
-    let words = to_words(V1_MIXED);
+    let words = words_of(V1_MIXED);
     let model = Model::new(&words).expect("version 1 loads");
     assert_eq!(
         model.metadata().expect("metadata is there").classes,
@@ -160,7 +152,7 @@ const GOLDEN: (usize, [i64; 3]) = (2, [-131_068, -4_800, 3_200]);
 
 #[test]
 fn every_flipped_bit_is_refused() {
-    let intact = to_words(V1_MIXED);
+    let intact = words_of(V1_MIXED);
     assert!(Model::new(&intact).is_ok());
     for bit in 0..intact.len() * 32 {
         let mut words = intact.clone();
@@ -181,7 +173,7 @@ fn every_flipped_bit_is_refused() {
 
 #[test]
 fn every_cut_is_refused_by_name() {
-    let intact = to_words(V1_MIXED);
+    let intact = words_of(V1_MIXED);
     for words in 1..intact.len() {
         let error = Model::new(&intact[..words]).expect_err("a cut file is refused");
         assert!(
@@ -191,7 +183,7 @@ fn every_cut_is_refused_by_name() {
     }
     // No whole word more is missing: the last word lacks bytes.
     for cut in 1..4 {
-        let words = to_words(&V1_MIXED[..V1_MIXED.len() - cut]);
+        let words = words_of(&V1_MIXED[..V1_MIXED.len() - cut]);
         let error = Model::new(&words);
         assert!(error.is_err() || words == intact, "{cut} bytes");
     }
@@ -368,7 +360,7 @@ fn damaged_sections_are_refused_by_name() {
     let refused = |byte: usize, value: u8, name: &str| {
         let mut bytes = V1_MIXED.to_vec();
         bytes[byte] = value;
-        let mut words = to_words(&bytes);
+        let mut words = words_of(&bytes);
         words[3] = checksum(&words);
         let error = Model::new(&words).and_then(|model| model.metadata().map(|_| ()));
         let error = error.expect_err(name);
@@ -401,7 +393,7 @@ fn damaged_sections_are_refused_by_name() {
 /// The checksum is right: only the padding is wrong.
 #[test]
 fn a_set_padding_bit_is_refused() {
-    let mut words = to_words(V1_MIXED);
+    let mut words = words_of(V1_MIXED);
     let model = Model::new(&words).expect("version 1 loads");
     // The first weight word holds five outputs of the first tap, and 27 padding bits.
     let first = model.weights(&model.layers()[0]);
@@ -453,11 +445,11 @@ fn a_logit_scale_that_is_not_finite_is_refused() {
         (f32::INFINITY, "0x7f800000"),
         (f32::NEG_INFINITY, "0xff800000"),
     ] {
-        let mut words = to_words(V1_MIXED);
+        let mut words = words_of(V1_MIXED);
         // Byte 58 of the file: behind input, shape, steps and read-out.
         let mut bytes = to_bytes(&words);
         bytes[58..62].copy_from_slice(&scale.to_le_bytes());
-        words.copy_from_slice(&to_words(&bytes));
+        words.copy_from_slice(&words_of(&bytes));
         words[3] = checksum(&words);
         let error = Model::new(&words).expect_err("not finite").to_string();
         assert!(error.contains("logit scale"), "{error}");
@@ -479,12 +471,12 @@ fn overlong_numbers_are_refused() {
             52 + section
         };
         assert_eq!(bytes.remove(padding + 1), 0, "padding");
-        let mut words = to_words(&bytes);
+        let mut words = words_of(&bytes);
         words[if metadata { 5 } else { 4 }] += 1;
         words[3] = checksum(&words);
         Model::new(&words).and_then(|model| model.metadata().map(|_| ()))
     };
-    let words = to_words(V1_MIXED);
+    let words = words_of(V1_MIXED);
     let (network, section) = (words[4] as usize, words[5] as usize);
     assert!(network % 4 != 0 && section % 4 != 0, "room for a byte each");
     // Input, height and the number of layers in the head; an enumeration, the channels, the
@@ -510,7 +502,7 @@ fn overlong_numbers_are_refused() {
 #[test]
 fn parameters_that_the_layers_do_not_need_are_refused_by_name() {
     for more in [false, true] {
-        let mut words = to_words(V1_MIXED);
+        let mut words = words_of(V1_MIXED);
         let change = |word: u32, by: u32| if more { word + by } else { word - by };
         if more {
             words.push(0);
@@ -542,7 +534,7 @@ fn checksum(words: &[u32]) -> u32 {
 
 #[test]
 fn wrong_inputs_are_refused_by_name() {
-    let words = to_words(V1_MIXED);
+    let words = words_of(V1_MIXED);
     let model = Model::new(&words).expect("version 1 loads");
     let error = model.input(&[0; 35]).expect_err("one value is missing");
     assert!(error.to_string().contains("35 bytes"), "{error}");
@@ -556,7 +548,7 @@ mod arbitrary {
     proptest! {
         #[test]
         fn random_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..4096)) {
-            prop_assert!(Model::new(&to_words(&bytes)).is_err());
+            prop_assert!(Model::new(&words_of(&bytes)).is_err());
         }
 
         /// Random content behind a right checksum never panics.
@@ -564,7 +556,7 @@ mod arbitrary {
         fn random_sections_never_panic(
             positions in prop::collection::vec((4usize..2000, any::<u32>()), 1..12),
         ) {
-            let mut words = to_words(V1_MIXED);
+            let mut words = words_of(V1_MIXED);
             let end = words.len();
             for (position, value) in positions {
                 words[4 + (position - 4) % (end - 4)] = value;

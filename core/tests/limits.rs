@@ -1,5 +1,7 @@
 //! Models at the limits of the format: they load and run, or are refused by name.
 
+mod words;
+
 use bitspike_core::kernel::Kernel;
 use bitspike_core::lif::{Membrane, Reset};
 use bitspike_core::model::{
@@ -7,6 +9,7 @@ use bitspike_core::model::{
     NetworkSpec, Operation, Pool, PoolKind, Readout, Spread, WeightOrder, WriteError, write,
 };
 use bitspike_core::network::Network;
+use words::words_of;
 
 const LINEAR: LayerSpec = LayerSpec {
     input_pool: None,
@@ -79,15 +82,7 @@ fn refusal(spec: &NetworkSpec, weights: &[usize]) -> ModelError {
 /// kernels; the reference must agree.
 fn first_step(file: &[u32], bytes: &[u8]) -> Vec<(i32, i32, u32)> {
     let model = Model::new(file).expect("the model loads");
-    let words: Vec<u32> = bytes
-        .chunks(4)
-        .map(|chunk| {
-            chunk
-                .iter()
-                .rev()
-                .fold(0, |word, byte| word << 8 | u32::from(*byte))
-        })
-        .collect();
+    let words = words_of(bytes);
     let input = if model.input_kind().is_graded() {
         model.input(bytes).expect("as many bytes")
     } else {

@@ -1,24 +1,14 @@
 //! Saved states: a stream goes on to the same bits, and what is no state is refused by name.
 
 mod random;
+mod words;
 
 use bitspike_core::lif::Membrane;
 use bitspike_core::model::{Input, InputKind, Model, Readout};
 use bitspike_core::network::{MemoryError, Network};
 use bitspike_core::state::StateError;
 use proptest::prelude::*;
-
-/// An input of bytes as [`random::Source::input`] gives them, and its words.
-fn words_of(bytes: &[u8]) -> Vec<u32> {
-    bytes
-        .chunks(4)
-        .map(|chunk| {
-            let mut word = [0; 4];
-            word[..chunk.len()].copy_from_slice(chunk);
-            u32::from_le_bytes(word)
-        })
-        .collect()
-}
+use words::words_of;
 
 fn input<'i>(model: &Model<'_>, bytes: &'i [u8], words: &'i [u32]) -> Input<'i> {
     if model.input_kind().is_graded() {

@@ -4,6 +4,49 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+/// A configuration of 300 weight bytes that trains in a blink.
+pub const TINY: &str = r#"
+[data]
+name = "mnist"
+validation = 0.1
+limit = 200
+
+[network]
+steps = 2
+beta = 0.9
+slope = 2.0
+layers = [
+    { kind = "conv", channels = 4, kernel = 5, pool = 4 },
+    { kind = "linear", outputs = 10 },
+]
+
+[threshold]
+schedule = "exponential"
+initial = 1.0
+final = 1.9
+rate = 0.01
+start = 0.0
+
+[train]
+seed = 1
+epochs = 1
+batch = 32
+learning_rate = 0.01
+warmup = 1
+norm_momentum = 0.1
+"#;
+
+/// [`TINY`] with pieces replaced by others.
+///
+/// # Panics
+/// Where a piece is not in it.
+pub fn tiny_with(replaced: &[(&str, &str)]) -> String {
+    replaced.iter().fold(TINY.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "`{from}` is not in the configuration");
+        text.replace(from, to)
+    })
+}
+
 /// How a command ended, and what it said.
 #[derive(Debug, Clone)]
 pub struct Outcome {

@@ -7,42 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;
 
-use bitspike_tests::cli::{Outcome, bitspike, command};
+use bitspike_tests::cli::{Outcome, TINY, bitspike, command};
 use bitspike_trainer::data::idx::Idx;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
-
-/// A network of 300 weight bytes that trains in a blink.
-const TINY: &str = r#"
-[data]
-name = "mnist"
-validation = 0.1
-limit = 200
-
-[network]
-steps = 2
-beta = 0.9
-slope = 2.0
-layers = [
-    { kind = "conv", channels = 4, kernel = 5, pool = 4 },
-    { kind = "linear", outputs = 10 },
-]
-
-[threshold]
-schedule = "exponential"
-initial = 1.0
-final = 1.9
-rate = 0.01
-start = 0.0
-
-[train]
-seed = 1
-epochs = 1
-batch = 32
-learning_rate = 0.01
-warmup = 1
-norm_momentum = 0.1
-"#;
 
 /// A folder with `tiny.toml` in it.
 fn folder() -> TempDir {

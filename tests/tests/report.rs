@@ -5,40 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use bitspike_tests::cli::{Outcome, bitspike};
-
-/// A network that trains in a blink; `NAME` and `WEIGHTS` stand for what a test puts there.
-const TINY: &str = r#"
-[data]
-name = "mnist"
-validation = 0.1
-limit = 200
-
-[network]
-steps = 2
-beta = 0.9
-slope = 2.0
-weights = "WEIGHTS"
-layers = [
-    { kind = "conv", channels = 4, kernel = 5, pool = 4 },
-    { kind = "linear", outputs = 10 },
-]
-
-[threshold]
-schedule = "exponential"
-initial = 1.0
-final = 1.9
-rate = 0.01
-start = 0.0
-
-[train]
-seed = 1
-epochs = 2
-batch = 32
-learning_rate = 0.01
-warmup = 1
-norm_momentum = 0.1
-"#;
+use bitspike_tests::cli::{Outcome, bitspike, tiny_with};
 
 /// The headings that every report has.
 const SECTIONS: [&str; 10] = [
@@ -94,7 +61,8 @@ fn trained(weights: &'static str) -> &'static Path {
         // The last session's; there is none the first time.
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).expect("a folder");
-        let text = TINY.replace("WEIGHTS", weights);
+        let slope = format!("slope = 2.0\nweights = \"{weights}\"");
+        let text = tiny_with(&[("slope = 2.0", &slope), ("epochs = 1", "epochs = 2")]);
         fs::write(dir.join("tiny.toml"), text).expect("the configuration is written");
         let outcome = bitspike(&dir, &["train", "tiny.toml", "--out", "run"]);
         assert_eq!(outcome.code, Some(0), "{outcome:#?}");

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use bitspike_tests::cli::{bitspike, command};
+use bitspike_tests::cli::{bitspike, command, tiny_with};
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
@@ -18,40 +18,14 @@ const KILLS: u32 = 20;
 /// A small network on few of the bundled digits: `epochs` of a few updates each.
 fn folder(epochs: u32, limit: u32) -> TempDir {
     let dir = tempdir().expect("a temporary folder");
-    let text = format!(
-        r#"
-[data]
-name = "mnist"
-validation = 0.1
-limit = {limit}
-shift = 1
-
-[network]
-steps = 2
-beta = 0.9
-slope = 2.0
-layers = [
-    {{ kind = "conv", channels = 4, kernel = 5, pool = 2 }},
-    {{ kind = "conv", channels = 8, kernel = 5, pool = 2 }},
-    {{ kind = "linear", outputs = 10 }},
-]
-
-[threshold]
-schedule = "exponential"
-initial = 1.0
-final = 1.9
-rate = 0.01
-start = 0.0
-
-[train]
-seed = 1
-epochs = {epochs}
-batch = 32
-learning_rate = 0.01
-warmup = 1
-norm_momentum = 0.1
-"#
-    );
+    let text = tiny_with(&[
+        ("limit = 200", &format!("limit = {limit}\nshift = 1")),
+        ("epochs = 1", &format!("epochs = {epochs}")),
+        (
+            "pool = 4 },",
+            "pool = 2 },\n{ kind = \"conv\", channels = 8, kernel = 5, pool = 2 },",
+        ),
+    ]);
     fs::write(dir.path().join("tiny.toml"), text).expect("the configuration is written");
     dir
 }
