@@ -164,39 +164,43 @@ impl<'a> Gathered<'a> {
         let words = self.words.get(..used).unwrap_or(&[]);
         if self.flip {
             self.total += self.len as i32;
+            self.count(used, -1, |w, s| w ^ s);
         } else {
             self.total -= words
                 .iter()
                 .map(|word| word.count_ones() as i32)
                 .sum::<i32>();
+            self.count(used, 1, |w, s| w & s);
         }
+        self.words.fill(0);
+        self.at += used;
+        self.len = 0;
+    }
+
+    /// Adds `sign` times the bits that `met` leaves of the words and each output's row. Padding bits
+    /// are 0 on both sides, so that neither AND nor XOR counts them.
+    #[inline(always)]
+    fn count(&mut self, used: usize, sign: i32, met: impl Fn(u32, u32) -> u32) {
+        let words = self.words.get(..used).unwrap_or(&[]);
+        let (inputs, rest_inputs) = words.as_chunks::<8>();
         let rows = self
             .weights
             .chunks(self.row_words.max(1))
             .take(self.outputs);
-        let flip = self.flip;
-        // Padding bits are 0 on both sides: neither form counts them.
-        let met = |w: u32, s: u32| if flip { w ^ s } else { w & s };
         for (sum, row) in self.sums.iter_mut().zip(rows) {
             let row = row.get(self.at..self.at + used).unwrap_or(&[]);
             let (rows, rest) = row.as_chunks::<8>();
-            let (inputs, rest_inputs) = words.as_chunks::<8>();
-            let mut count = 0;
             for (w, s) in rows.iter().zip(inputs) {
-                count += popcount(core::array::from_fn(|i| met(w[i], s[i])));
+                *sum += sign * popcount(core::array::from_fn(|i| met(w[i], s[i])));
             }
             if !rest.is_empty() {
                 let mut last = [0; 8];
                 for (to, (&w, &s)) in last.iter_mut().zip(rest.iter().zip(rest_inputs)) {
                     *to = met(w, s);
                 }
-                count += popcount(last);
+                *sum += sign * popcount(last);
             }
-            *sum += if flip { -count } else { count };
         }
-        self.words.fill(0);
-        self.at += used;
-        self.len = 0;
     }
 }
 
