@@ -122,6 +122,7 @@ fn sixteen_layers_run() {
 
 /// Positions far outside a map of many channels: flat indices of their edges pass 32 bits.
 #[test]
+#[cfg_attr(miri, ignore = "80,000 weights")]
 fn windows_far_outside_the_map_see_nothing() {
     for input in [InputKind::Spikes, InputKind::U8] {
         let order = match input {
