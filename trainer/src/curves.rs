@@ -1,12 +1,12 @@
 //! A picture of trainings over their epochs: loss, accuracy, thresholds, firing rates, dead neurons.
 
-use std::fmt::Display;
 use std::path::Path;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use crate::files::write_atomically;
+use crate::plot::{COLOURS, FAINT, FONT, INK, undrawable};
 use crate::train::EpochMetrics;
 use crate::{Error, Result};
 
@@ -14,18 +14,6 @@ use crate::{Error, Result};
 pub const NAME: &str = "curves.svg";
 
 const SIZE: (u32, u32) = (1500, 860);
-const FONT: &str = "sans-serif";
-const INK: RGBColor = RGBColor(40, 40, 40);
-const FAINT: RGBColor = RGBColor(225, 225, 225);
-/// The colours of Okabe and Ito, which colour-blind people tell apart, the pale ones left out.
-const COLOURS: [RGBColor; 6] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(230, 159, 0),
-    RGBColor(86, 180, 233),
-];
 /// Lengths and gaps of a dash, by layer; the first is a line without gaps.
 const DASHES: [(u32, u32); 6] = [(1, 0), (10, 5), (4, 4), (2, 6), (14, 8), (6, 10)];
 
@@ -229,10 +217,6 @@ fn panel(area: &DrawingArea<SVGBackend<'_>, Shift>, title: &str, lines: &[Line])
             .map_err(undrawable)?;
     }
     Ok(())
-}
-
-fn undrawable(error: impl Display) -> Error {
-    Error::failed(format!("the curves cannot be drawn: {error}"))
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ impl LayerRaster {
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 const SIZE: (u32, u32) = (1500, 820);
-const FONT: &str = "sans-serif";
+pub(crate) const FONT: &str = "sans-serif";
 const TITLE: i32 = 20;
 const TEXT: i32 = 16;
 pub(crate) const INK: RGBColor = RGBColor(40, 40, 40);
