@@ -5,7 +5,7 @@
 #![no_std]
 #![no_main]
 
-use bitspike_core::message::Piece::{Hex, Number, Text};
+use bitspike_core::message::Piece::{Number, Text};
 use bitspike_firmware::{Board, Gone, entry, hexadecimal_pair, number, program, stack};
 use static_cell::ConstStaticCell;
 

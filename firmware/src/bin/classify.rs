@@ -20,7 +20,7 @@
 
 use bitspike_core::hash::StateHash;
 use bitspike_core::message::Piece::{Hex, Number, Text};
-use bitspike_core::model::{Input, Model, ModelError};
+use bitspike_core::model::Input;
 use bitspike_core::network::Network;
 use bitspike_firmware::model::{IncludedModel, IncludedNetwork};
 use bitspike_firmware::{
