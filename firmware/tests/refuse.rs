@@ -4,7 +4,7 @@
 #![no_std]
 #![no_main]
 
-use bitspike_core::message::Piece::{Hex, Text};
+use bitspike_core::message::Piece::Text;
 use bitspike_core::model::Model;
 use bitspike_core::random::Xorshift32;
 use bitspike_firmware::{Board, Gone, complain, entry, model, number, program};
