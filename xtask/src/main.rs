@@ -12,6 +12,7 @@ mod setup;
 mod sizes;
 mod test;
 mod toolchain;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Print flash and RAM of every program on every board, and hold them against the committed ones
     Sizes(sizes::Arguments),
+    /// Compare every spike and membrane of three networks with the host, on every emulated machine
+    Verify(verify::Arguments),
     /// Build a firmware binary for a board, with a model inside
     Firmware(firmware::Arguments),
 }
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Sizes(arguments) => sizes::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
         Command::Firmware(arguments) => firmware::run(&arguments),
     };
     match result {

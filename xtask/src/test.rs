@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::boards::{self, Board};
 use crate::outcome::{Failure, Outcome};
 use crate::run::{cargo, root, stream, succeeds, target_dir};
-use crate::{firmware, licences, setup, sizes};
+use crate::{firmware, licences, setup, sizes, verify};
 
 /// Flags of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -27,6 +27,7 @@ enum Check {
     Command(Command),
     Licences(&'static str),
     Sizes,
+    Verify,
 }
 
 struct Step {
@@ -113,6 +114,7 @@ impl Step {
             Check::Command(command) => stream(command),
             Check::Licences(folder) => licences::check(&root().join(folder)),
             Check::Sizes => sizes::check(),
+            Check::Verify => verify::check(),
         }
     }
 
@@ -127,6 +129,7 @@ impl Step {
             Check::Command(command) => crate::run::shown(command),
             Check::Licences(_) => "cargo xtask test --only licences".into(),
             Check::Sizes => "cargo xtask sizes".into(),
+            Check::Verify => "cargo xtask verify".into(),
         }
     }
 }
@@ -188,6 +191,11 @@ fn steps() -> Outcome<Vec<Step>> {
         "tests",
         cargo_with(&["test", "--workspace", "--locked", "--no-fail-fast"]),
     ));
+    steps.push(Step {
+        name: "the paper's networks on every machine".into(),
+        needs: None,
+        check: Check::Verify,
+    });
     steps.push(miri());
     Ok(steps)
 }

@@ -31,6 +31,9 @@ struct Arguments {
     /// A model file in place of the network `mnist`
     #[arg(long)]
     model: Option<PathBuf>,
+    /// Steps of a decision of the networks that read a stream
+    #[arg(long)]
+    steps: Option<u32>,
 }
 
 fn main() {
@@ -44,7 +47,11 @@ fn main() {
             Some(name) => name == topology.name,
         };
         if wanted {
-            add(&arguments, topology, &mut cases);
+            let mut topology = *topology;
+            if !topology.input.is_graded() {
+                topology.steps = arguments.steps.unwrap_or(topology.steps);
+            }
+            add(&arguments, &topology, &mut cases);
         }
     }
     println!("{}", json!({ "schema": 1, "cases": cases }));

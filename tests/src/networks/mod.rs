@@ -20,7 +20,7 @@ pub use inputs::{events, pictures};
 const BETA: u16 = 29491;
 
 /// The shape of a network, and how it is fed.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Topology {
     /// Name in the benchmark's rows.
     pub name: &'static str,
