@@ -1,8 +1,11 @@
 //! The board that a build is for, put together from what its folder and its processor family say.
 
+use bitspike_core::message::Piece::Text;
+
 use crate::board::{Board, Processor, Sent};
 use crate::chosen::{BusyPin, FACTS, NAME};
-use crate::console::Console;
+use crate::console::{self, Console};
+use crate::crash::Crash;
 use crate::machine::Machine;
 
 /// The board's devices.
@@ -18,11 +21,13 @@ impl Board for Hardware {
     type Busy = BusyPin;
 
     fn take() -> Self {
-        Self {
+        let mut board = Self {
             machine: Machine::take(FACTS),
             console: Console::open(),
             busy: BusyPin::claim(),
-        }
+        };
+        board.report_crash();
+        board
     }
 
     fn send(&mut self, text: &str) -> Sent {
@@ -48,6 +53,25 @@ impl Board for Hardware {
     fn exit(mut self, code: i32) -> ! {
         // There is nobody left to tell.
         let _ = self.console.flush();
-        semihosting::process::exit(code)
+        console::leave(code)
+    }
+}
+
+impl Hardware {
+    /// Tells the host why the program has started anew, where it has.
+    #[inline(never)]
+    fn report_crash(&mut self) {
+        let Some(crash) = Crash::take() else { return };
+        // There is nobody else to tell.
+        let [place, separator, number] = crash.place();
+        let _ = self.line(&[
+            Text("panic: "),
+            Text(crash.what()),
+            Text(" at "),
+            place,
+            separator,
+            number,
+        ]);
+        console::leave_after_a_panic();
     }
 }

@@ -7,6 +7,7 @@
 
 mod board;
 mod console;
+mod crash;
 mod hardware;
 mod machine;
 pub mod model;

@@ -35,6 +35,13 @@ impl<T: Copy> Register<T> {
     }
 }
 
+/// Waits for all bits of `mask`, and whether they came; a device that is not there does not hold up
+/// the program for more than some milliseconds.
+#[allow(dead_code, reason = "not every board waits")]
+pub(crate) fn wait_for(register: &Register<u32>, mask: u32) -> bool {
+    (0..100_000).any(|_| register.read() & mask == mask)
+}
+
 /// A pin that is one bit of a register which can be read back.
 #[derive(Debug)]
 pub struct RegisterBit<T> {

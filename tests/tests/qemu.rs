@@ -50,6 +50,7 @@ on_each_machine!(
     bench_counts_and_ends_in_the_host_s_state,
     a_damaged_model_ends_the_program,
     requests_that_make_no_sense_end_the_program,
+    panics_and_faults_are_reported_after_the_reset,
 );
 
 /// Pictures from silent to full, the same on every run.
@@ -293,6 +294,27 @@ fn requests_that_make_no_sense_end_the_program(machine: &str) {
     let closed = firmware.run(b"");
     assert_eq!(closed.status.code(), Some(0), "{}", closed.output);
     assert_eq!(closed.lines("end")[0]["samples"], "0");
+}
+
+/// See firmware/tests/crash.rs; the report comes from the second start, out of RAM that outlives the
+/// reset.
+fn panics_and_faults_are_reported_after_the_reset(machine: &str) {
+    let firmware = Firmware::build(machine, "crash", &small_model());
+    for (request, report) in [
+        (b"P", "panic: on purpose at tests/crash.rs:"),
+        (b"F", " at address 0x"),
+    ] {
+        let finished = firmware.run(request);
+        let output = &finished.output;
+        assert_ne!(finished.status.code(), Some(0), "{machine}: {output}");
+        let lines: Vec<_> = output.lines().collect();
+        assert!(lines[0].starts_with("crash board="), "{machine}: {output}");
+        assert_eq!(lines.len(), 2, "{machine}: {output}");
+        assert!(
+            lines[1].starts_with("panic: ") && lines[1].contains(report),
+            "{machine}: {output}"
+        );
+    }
 }
 
 /// 40 spike trains in, 50 hidden neurons, 5 classes by spike count.

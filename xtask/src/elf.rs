@@ -42,6 +42,27 @@ pub(crate) fn footprint(path: &Path) -> Outcome<Footprint> {
     })
 }
 
+/// What is written to flash, with its addresses there.
+pub(crate) fn flashed(path: &Path) -> Outcome<Vec<(u32, Vec<u8>)>> {
+    let bytes = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
+    let unreadable = |e: object::Error| Failure::Work(format!("{}: {e}", path.display()));
+    let file = ElfFile32::<LittleEndian>::parse(&*bytes).map_err(unreadable)?;
+    let endian = file.endian();
+    let mut pieces = Vec::new();
+    for segment in file.elf_program_headers() {
+        if segment.p_type(endian) == elf::PT_LOAD && segment.p_filesz(endian) > 0 {
+            let data = segment.data(endian, &*bytes).map_err(|()| {
+                Failure::Work(format!(
+                    "{}: a segment ends behind the file",
+                    path.display()
+                ))
+            })?;
+            pieces.push((segment.p_paddr(endian), data.to_vec()));
+        }
+    }
+    Ok(pieces)
+}
+
 /// The symbols of an image by which a panic starts; none where no code can panic, since the linker
 /// leaves out what nothing calls.
 pub(crate) fn panics(path: &Path) -> Outcome<Vec<String>> {

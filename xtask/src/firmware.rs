@@ -20,7 +20,8 @@ use crate::toolchain::Toolchain;
     after_help = "Examples:\n  cargo xtask firmware m0                               `classify` with the small model that ships\n  cargo xtask firmware rv32 --model run/model.bsnn --json\n  cargo xtask firmware m3 --bin refuse --run            one on-target test on one machine"
 )]
 pub(crate) struct Arguments {
-    /// The board, a name of firmware/boards: m0, m3, m4, m7, m33, rv32, rv32imac
+    /// The board, a name of firmware/boards: m0, m3, m4, m7, m33, rv32, rv32imac, or a real one as
+    /// nrf52840-dk; `cargo xtask sizes` shows all
     board: String,
     /// The binary or on-target test to build
     #[arg(long, default_value = "classify")]
@@ -65,6 +66,18 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         println!("{}", serde_json::to_string(&image).expect("plain data"));
         return Ok(());
     }
+    print(&image, &board);
+    if arguments.run {
+        if image.runner.is_empty() {
+            return Err(Failure::Usage(board.is_real()));
+        }
+        return stream(Command::new(&image.runner[0]).args(&image.runner[1..]));
+    }
+    Ok(())
+}
+
+/// Says on stderr what was built.
+pub(crate) fn print(image: &Image, board: &Board) {
     eprintln!(
         "{}: {} bytes of flash ({} of them the model), {} of {} bytes of RAM before the stack\n{}",
         image.machine,
@@ -74,10 +87,6 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         board.ram_bytes,
         image.elf.display()
     );
-    if arguments.run {
-        return stream(Command::new(&image.runner[0]).args(&image.runner[1..]));
-    }
-    Ok(())
 }
 
 /// `cargo SUBCOMMAND` in the firmware's workspace for a board, with the small model included.
@@ -89,6 +98,10 @@ pub(crate) fn cargo(toolchain: &Toolchain, subcommand: &str, board: &Board) -> C
         .current_dir(root().join("firmware"))
         .env("BITSPIKE_BOARD", &board.name)
         .env("BITSPIKE_MODEL", default_model());
+    if board.probe().is_some() {
+        // No emulator answers semihosting calls.
+        command.args(["--features", "rtt"]);
+    }
     command
 }
 

@@ -5,6 +5,7 @@ mod boards;
 mod demo;
 mod elf;
 mod firmware;
+mod flash;
 mod licences;
 mod outcome;
 mod run;
@@ -12,6 +13,7 @@ mod setup;
 mod sizes;
 mod test;
 mod toolchain;
+mod uf2;
 mod verify;
 
 use std::process::ExitCode;
@@ -46,6 +48,8 @@ enum Command {
     Verify(verify::Arguments),
     /// Build a firmware binary for a board, with a model inside
     Firmware(firmware::Arguments),
+    /// Build for a real board and write it to its flash
+    Flash(flash::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         Command::Sizes(arguments) => sizes::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Firmware(arguments) => firmware::run(&arguments),
+        Command::Flash(arguments) => flash::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

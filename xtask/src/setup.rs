@@ -84,11 +84,14 @@ impl Needs {
         let mut emulators: Vec<Emulator> = Vec::new();
         let mut targets: Vec<Target> = Vec::new();
         for board in boards {
-            let program = &board.emulator.program;
-            if !emulators.iter().any(|known| known.program == *program) {
+            if let Some(emulator) = board.emulator()
+                && !emulators
+                    .iter()
+                    .any(|known| known.program == emulator.program)
+            {
                 emulators.push(Emulator {
-                    program: program.clone(),
-                    path: find_program(program),
+                    program: emulator.program.clone(),
+                    path: find_program(&emulator.program),
                 });
             }
             if !targets.iter().any(|known| known.name == board.target) {

@@ -14,6 +14,7 @@ pub(crate) const FACTS: Facts = Facts {
     part: 0xC20,
     // 62.5 ns a tick at 16 MHz.
     two_ticks: 125,
+    start: || (),
 };
 
 /// Row 1 of the LED matrix, pin P0.13: its LEDs light up where a column pulls them low.

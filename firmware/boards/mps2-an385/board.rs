@@ -10,6 +10,7 @@ pub(crate) const FACTS: Facts = Facts {
     part: 0xC23,
     // 40 ns a tick at 25 MHz.
     two_ticks: 80,
+    start: || (),
 };
 
 /// The first user LED.

@@ -10,6 +10,7 @@ pub(crate) const FACTS: Facts = Facts {
     part: 0xD21,
     // 50 ns a tick at 20 MHz.
     two_ticks: 100,
+    start: || (),
 };
 
 /// The first user LED.

@@ -7,7 +7,19 @@ pub(crate) const NAME: &str = "rv32imac";
 
 pub(crate) const FACTS: Facts = Facts {
     extensions: b"IMAC",
+    start: || (),
+    instructions: riscv::register::minstret::read64,
+    reset,
 };
+
+/// The emulator starts the machine anew; it leaves RAM as it is.
+fn reset() -> ! {
+    // SAFETY: the finisher of the virt machine, which does nothing but end or reset it.
+    let mut finisher = unsafe { Register::<u32>::at(0x0010_0000) };
+    loop {
+        finisher.write(0x7777);
+    }
+}
 
 /// The serial port's free output OUT1: the machine has no other pin.
 pub(crate) type BusyPin = RegisterBit<u8>;

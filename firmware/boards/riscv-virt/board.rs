@@ -5,7 +5,21 @@ use crate::register::{Register, RegisterBit};
 
 pub(crate) const NAME: &str = "rv32";
 
-pub(crate) const FACTS: Facts = Facts { extensions: b"IMC" };
+pub(crate) const FACTS: Facts = Facts {
+    extensions: b"IMC",
+    start: || (),
+    instructions: riscv::register::minstret::read64,
+    reset,
+};
+
+/// The emulator starts the machine anew; it leaves RAM as it is.
+fn reset() -> ! {
+    // SAFETY: the finisher of the virt machine, which does nothing but end or reset it.
+    let mut finisher = unsafe { Register::<u32>::at(0x0010_0000) };
+    loop {
+        finisher.write(0x7777);
+    }
+}
 
 /// The serial port's free output OUT1: the machine has no other pin.
 pub(crate) type BusyPin = RegisterBit<u8>;

@@ -8,7 +8,7 @@ use cortex_m::peripheral::{CPUID, SCB, SYST, syst::SystClkSource};
 use cortex_m_rt::{ExceptionFrame, exception};
 
 use crate::board::Processor;
-use crate::console::fault;
+use crate::crash::{fault, stop};
 
 /// Ticks from one wrap of the 24-bit timer to the next.
 const PERIOD: u64 = 1 << 24;
@@ -21,9 +21,16 @@ static WRAPS: AtomicU32 = AtomicU32::new(0);
 pub(crate) struct Facts {
     /// Part number in CPUID.
     pub(crate) part: u32,
-    /// Instructions in two ticks of the core clock at one instruction a nanosecond: a whole number
-    /// on every board.
+    /// Instructions in two ticks of the core clock at one instruction a nanosecond, a whole number on
+    /// every emulated board; 2 on a real one, where clock cycles are counted.
     pub(crate) two_ticks: u64,
+    /// Brings up what the processor does not by itself: clocks, pins.
+    pub(crate) start: fn(),
+}
+
+/// Starts the program anew.
+pub(crate) fn reset() -> ! {
+    SCB::sys_reset()
 }
 
 /// The timer as a counter of instructions, and the name of the processor.
@@ -46,8 +53,9 @@ impl Machine {
     /// It ends the program when it is called a second time.
     pub(crate) fn take(facts: Facts) -> Self {
         let Some(peripherals) = Peripherals::take() else {
-            fault("the board is taken twice", file!(), line!())
+            stop("the board is taken twice", file!(), line!())
         };
+        (facts.start)();
         let mut timer = peripherals.SYST;
         timer.set_clock_source(SystClkSource::Core);
         timer.set_reload(PERIOD as u32 - 1);
@@ -96,7 +104,6 @@ fn SysTick() {
 unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
     fault(
         "hard fault: a stack overflow, or a bug in unsafe code",
-        "program counter",
         frame.pc(),
     )
 }

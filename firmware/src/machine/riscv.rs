@@ -1,9 +1,10 @@
 //! RISC-V: `minstret` counts, `misa` names the processor.
 
-use riscv::register::{minstret, misa};
+use riscv::register::misa;
 
 use crate::board::Processor;
-use crate::console::fault;
+use crate::chosen::FACTS;
+use crate::crash::fault;
 
 /// The width of the registers in `misa`. The crate's own reading of it can panic.
 const XLEN_32: usize = 1 << 30;
@@ -13,6 +14,17 @@ const XLEN_32: usize = 1 << 30;
 pub(crate) struct Facts {
     /// The instruction sets and extensions that it has, by letter.
     pub(crate) extensions: &'static [u8],
+    /// Brings up what the processor does not by itself: watchdogs, counters.
+    pub(crate) start: fn(),
+    /// The counter of instructions, `minstret` where the processor has it.
+    pub(crate) instructions: fn() -> u64,
+    /// Starts the program anew.
+    pub(crate) reset: fn() -> !,
+}
+
+/// Starts the program anew.
+pub(crate) fn reset() -> ! {
+    (FACTS.reset)()
 }
 
 /// The counter of instructions, and the name of the processor.
@@ -22,14 +34,15 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Nothing needs to be started.
+    /// Starts what the board has to start.
     pub(crate) fn take(facts: Facts) -> Self {
+        (facts.start)();
         Self { facts }
     }
 
     /// Instructions since the machine was reset.
     pub(crate) fn instructions(&self) -> u64 {
-        minstret::read64()
+        (self.facts.instructions)()
     }
 
     /// The extensions that the processor says it has, and whether they are the board's: no less,
@@ -45,12 +58,15 @@ impl Machine {
     }
 }
 
-/// What riscv-rt calls for a trap that nothing handles.
-#[riscv_rt::exception(riscv::interrupt::Exception::IllegalInstruction)]
-fn illegal(_frame: &riscv_rt::TrapFrame) -> ! {
-    fault(
-        "illegal instruction",
-        "program counter",
-        riscv::register::mepc::read() as u32,
-    )
+/// What riscv-rt calls for a trap that nothing else handles.
+// SAFETY: the linker script of riscv-rt looks for this name, which nothing else has.
+#[unsafe(export_name = "ExceptionHandler")]
+fn exception(_frame: &riscv_rt::TrapFrame) -> ! {
+    let what = match riscv::register::mcause::read().code() {
+        2 => "illegal instruction",
+        0 | 4 | 6 => "misaligned address",
+        1 | 5 | 7 => "access fault: a stack overflow, or a bug in unsafe code",
+        _ => "exception",
+    };
+    fault(what, riscv::register::mepc::read() as u32)
 }

@@ -128,7 +128,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     if let Some(Other::Train(arguments)) = &arguments.other {
         return train::run(arguments);
     }
-    let boards = chosen_boards(&arguments.on)?;
+    let boards = boards::chosen(&arguments.on)?;
     let ready: Vec<(Board, Toolchain)> = boards
         .into_iter()
         .map(|board| setup::ready_for(&board).map(|toolchain| (board, toolchain)))
@@ -161,13 +161,6 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         fs::write(path, text + "\n").map_err(|e| Failure::file("write", path, &e))?;
     }
     Ok(())
-}
-
-fn chosen_boards(names: &[String]) -> Outcome<Vec<Board>> {
-    if names.is_empty() {
-        return boards::all();
-    }
-    names.iter().map(|name| boards::find(name)).collect()
 }
 
 fn command_line() -> String {

@@ -1,6 +1,4 @@
-//! The line to the host, over semihosting.
-
-use core::panic::PanicInfo;
+//! The line to the host over semihosting, which an emulator answers.
 
 use heapless::Vec;
 use semihosting::fd::{BorrowedFd, OwnedFd};
@@ -100,30 +98,12 @@ fn borrow(fd: &OwnedFd) -> Option<BorrowedFd<'_>> {
     (raw != -1).then(|| unsafe { BorrowedFd::borrow_raw(raw) })
 }
 
-/// Says where, without the machinery that formats messages, and ends the program.
-pub(crate) fn fault(what: &str, place: &str, line: u32) -> ! {
-    let mut console = Console::open();
-    let mut digits = itoa::Buffer::new();
-    for text in [
-        "panic: ",
-        what,
-        " at ",
-        place,
-        ":",
-        digits.format(line),
-        "\n",
-    ] {
-        // There is nobody left to tell.
-        let _ = console.send(text);
-    }
-    semihosting::process::abort()
+/// Ends the program; the emulator ends with this code.
+pub(crate) fn leave(code: i32) -> ! {
+    semihosting::process::exit(code)
 }
 
-#[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
-    let what = info.message().as_str().unwrap_or("a bug");
-    match info.location() {
-        Some(place) => fault(what, place.file(), place.line()),
-        None => fault(what, "an unknown place", 0),
-    }
+/// Ends the program after a panic.
+pub(crate) fn leave_after_a_panic() {
+    semihosting::process::abort()
 }

@@ -1,0 +1,144 @@
+"""Runs the image of a real board in Unicorn, an emulator of processors without their devices.
+
+    pip install -r tests/boards/requirements.txt
+    cargo xtask firmware rp2040-pico                        # prints the path of the ELF
+    python tests/boards/emulate.py rp2040-pico ELF < requests
+
+Standard input goes to the board by RTT, what the board sends by RTT to standard output; a line on
+stderr lists the device registers that were written. Flash and RAM lie where the board's memory.x
+says; flash is loaded, RAM is filled with a pattern. A device register reads as all ones, so that no
+program waits for one. This shows that the start code, the memory map and the arithmetic are right,
+and says nothing about the devices themselves.
+"""
+
+import re
+import struct
+import sys
+from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
+from unicorn import *
+from unicorn.arm_const import *
+from unicorn.riscv_const import *
+
+FOLDER = Path(__file__).resolve().parents[2] / "firmware/boards"
+RUNS = 100_000  # rounds of RUN instructions
+RUN = 200_000
+ARM = {0xC24: UC_CPU_ARM_CORTEX_M4, 0xC60: UC_CPU_ARM_CORTEX_M0, 0xD21: UC_CPU_ARM_CORTEX_M33}
+COUNTERS = (0x7E0, 0x7E1, 0x7E2)  # the ESP32-C3's own
+
+
+def regions(script):
+    """Name, origin and length of the regions in a linker script."""
+    unit = {"K": 1 << 10, "M": 1 << 20, "": 1}
+    term = r"(0x[0-9a-fA-F]+|\d+)([KM]?)"
+    pattern = rf"(\w+)\s*:\s*ORIGIN = (0x[0-9a-fA-F]+), LENGTH = {term}(?: - {term})?"
+    for name, origin, number, letter, less, less_letter in re.findall(pattern, script):
+        length = int(number, 0) * unit[letter]
+        if less:
+            length -= int(less, 0) * unit[less_letter]
+        yield name, int(origin, 0), length
+
+
+class Machine:
+    def __init__(self, board, elf):
+        folder = FOLDER / board
+        self.elf, self.written, self.end = elf, [], False
+        self.riscv = elf.header["e_machine"] == "EM_RISCV"
+        source = (folder / "board.rs").read_text()
+        if self.riscv:
+            self.uc = Uc(UC_ARCH_RISCV, UC_MODE_RISCV32)
+            self.pc_register = UC_RISCV_REG_PC
+        else:
+            part = int(re.search(r"part: (0x\w+)", source)[1], 0)
+            self.uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
+            self.uc.ctl_set_cpu_model(ARM[part])
+            self.pc_register = UC_ARM_REG_PC
+            self.cpuid = 0x4100_0001 | part << 4
+            self.uc.mmio_map(0xE000_0000, 1 << 20, self.system, None, self.write, 0xE000_0000)
+        self.uc.hook_add(UC_HOOK_INTR, self.trap)
+        for base in [0x6000_0000] if self.riscv else [0x4000_0000, 0x5000_0000, 0xD000_0000]:
+            self.uc.mmio_map(base, 1 << 24, lambda *_: 0xFFFF_FFFF, None, self.write, base)
+        # The boot block and the code behind it share a page; Unicorn takes whole pages, once.
+        mapped = 0
+        for name, origin, length in regions((folder / "memory.x").read_text()):
+            start, end = max(origin & ~4095, mapped), (origin + length + 4095) & ~4095
+            self.uc.mem_map(start, end - start)
+            self.uc.mem_write(start, (b"\xA5" if name == "RAM" else b"\xFF") * (end - start))
+            mapped = end if name == "BOOT2" else 0
+        for segment in elf.iter_segments():
+            if segment["p_type"] == "PT_LOAD" and segment["p_filesz"]:
+                self.uc.mem_write(segment["p_paddr"], segment.data())
+        symbols = elf.get_section_by_name(".symtab")
+        self.block = symbols.get_symbol_by_name("_SEGGER_RTT")[0]["st_value"]
+        if self.riscv:
+            self.pc = elf.header["e_entry"]
+        else:
+            vectors = symbols.get_symbol_by_name("__vector_table")[0]["st_value"]
+            self.uc.reg_write(UC_ARM_REG_SP, self.word(vectors))
+            self.pc = self.word(vectors + 4) | 1
+
+    def word(self, address):
+        return struct.unpack("<I", self.uc.mem_read(address, 4))[0]
+
+    def write(self, _uc, offset, _size, value, base):
+        self.written.append(f"{base + offset:#x}={value:#x}")
+
+    def system(self, _uc, offset, _size, _base):
+        return self.cpuid if offset == 0xED00 else 0
+
+    def trap(self, uc, number, _):
+        pc = uc.reg_read(self.pc_register)
+        if self.riscv and number == 2:
+            # An unknown instruction, which it has gone over; the chip's own counters are none here.
+            instruction = self.word(pc - 4)
+            if instruction & 0x7F == 0x73 and instruction >> 20 in COUNTERS:
+                return uc.emu_stop()
+        print(f"trap {number} before {pc:#x}", file=sys.stderr)
+        self.end = True
+        uc.emu_stop()
+
+    def exchange(self, given):
+        """Moves bytes through both ring buffers; what the board said, and what is still to be given."""
+        if self.uc.mem_read(self.block, 10) != b"SEGGER RTT":
+            return b"", given
+        up, down = self.block + 24, self.block + 48
+        said = b""
+        data, size, write, read = (self.word(up + 4 * i) for i in (1, 2, 3, 4))
+        while read != write:
+            said += self.uc.mem_read(data + read, 1)
+            read = (read + 1) % size
+        self.uc.mem_write(up + 16, struct.pack("<I", read))
+        data, size, write, read = (self.word(down + 4 * i) for i in (1, 2, 3, 4))
+        while given and (write + 1) % size != read:
+            self.uc.mem_write(data + write, given[:1])
+            given, write = given[1:], (write + 1) % size
+        self.uc.mem_write(down + 12, struct.pack("<I", write))
+        return said, given
+
+    def run(self, given, out):
+        for _ in range(RUNS):
+            try:
+                self.uc.emu_start(self.pc, 0xFFFF_FFFE, count=RUN)
+            except UcError as error:
+                # A program that is over spins on the hint `yield`, which Unicorn does not know.
+                if error.errno != UC_ERR_INSN_INVALID:
+                    raise
+                self.end = True
+            self.pc = self.uc.reg_read(self.pc_register) | (0 if self.riscv else 1)
+            said, given = self.exchange(given)
+            out.write(said)
+            if self.end or b"\nend " in said or said.startswith(b"end "):
+                return
+        sys.exit("the board did not come to an end")
+
+
+def main():
+    board, path = sys.argv[1:]
+    with open(path, "rb") as file:
+        machine = Machine(board, ELFFile(file))
+        machine.run(sys.stdin.buffer.read() or b"Q", sys.stdout.buffer)
+    print("registers written:", *machine.written, file=sys.stderr)
+
+
+main()
