@@ -52,6 +52,22 @@ impl fmt::Display for Message {
     }
 }
 
+/// A word in eight hexadecimal digits.
+///
+/// ```
+/// assert_eq!(&bitspike_core::message::hexadecimal(0xC0DE), b"0000c0de");
+/// ```
+pub fn hexadecimal(word: u32) -> [u8; 8] {
+    let mut digits = [0; 8];
+    let mut rest = word;
+    for digit in digits.iter_mut().rev() {
+        let value = (rest & 15) as u8;
+        *digit = if value < 10 { b'0' } else { b'a' - 10 } + value;
+        rest >>= 4;
+    }
+    digits
+}
+
 /// A length or count as a number.
 pub(crate) fn number(value: usize) -> Piece<'static> {
     Piece::Number(value as i64)

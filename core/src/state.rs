@@ -9,6 +9,8 @@ use core::fmt;
 use crate::bits;
 use crate::decode;
 use crate::lif::Membrane;
+use crate::message::Piece::{Hex, Number, Text};
+use crate::message::{Message, in_layer, number};
 use crate::model::{Layer, checksum, readout_words};
 use crate::network::{MemoryError, Network};
 
@@ -90,46 +92,64 @@ pub enum StateError {
     },
 }
 
+impl StateError {
+    /// What is wrong, for a device that has no room for `core::fmt`.
+    pub fn message(&self) -> Message {
+        match *self {
+            Self::Magic { got } => Message::new([
+                Text("not a saved state: it starts with 0x"),
+                Hex(got),
+                Text(", not with \"BSST\""),
+            ]),
+            Self::Version { got, expected } => Message::new([
+                Text("saved state of version "),
+                Number(got.into()),
+                Text("; this build reads version "),
+                Number(expected.into()),
+            ]),
+            Self::Cut { expected, got } => Message::new([
+                Text("the saved state is cut: "),
+                number(got),
+                Text(" words of "),
+                number(expected),
+            ]),
+            Self::Trailing { expected, got } => Message::new([
+                Text("the saved state is too long: "),
+                number(got),
+                Text(" words, it ends at "),
+                number(expected),
+            ]),
+            Self::Checksum { expected, got } => Message::new([
+                Text("the checksum does not match (stated 0x"),
+                Hex(expected),
+                Text(", found 0x"),
+                Hex(got),
+                Text("): the saved state is damaged"),
+            ]),
+            Self::Model { expected, got } => Message::new([
+                Text("the saved state is of the model with checksum 0x"),
+                Hex(got),
+                Text(", not of this one, 0x"),
+                Hex(expected),
+            ]),
+            Self::Padding { layer } => in_layer(layer, [Text("a padding bit is not 0")]),
+            Self::Spike { layer, neuron } => in_layer(
+                layer,
+                [
+                    Text("the spike of neuron "),
+                    number(neuron),
+                    Text(" does not follow from its membrane"),
+                ],
+            ),
+            Self::Rest { layer } => in_layer(layer, [Text("not at rest before the first step")]),
+            Self::Readout { what } => Message::new([Text("the read-out holds "), Text(what)]),
+        }
+    }
+}
+
 impl fmt::Display for StateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Magic { got } => write!(
-                f,
-                "not a saved state: it starts with {got:#010x}, not with \"BSST\""
-            ),
-            Self::Version { got, expected } => {
-                write!(
-                    f,
-                    "saved state of version {got}; this build reads version {expected}"
-                )
-            }
-            Self::Cut { expected, got } => {
-                write!(f, "the saved state is cut: {got} words of {expected}")
-            }
-            Self::Trailing { expected, got } => {
-                write!(
-                    f,
-                    "the saved state is too long: {got} words, it ends at {expected}"
-                )
-            }
-            Self::Checksum { expected, got } => write!(
-                f,
-                "the checksum does not match (stated {expected:#010x}, found {got:#010x}): \
-                 the saved state is damaged"
-            ),
-            Self::Model { expected, got } => write!(
-                f,
-                "the saved state is of the model with checksum {got:#010x}, not of this one, \
-                 {expected:#010x}"
-            ),
-            Self::Padding { layer } => write!(f, "layer {layer}: a padding bit is not 0"),
-            Self::Spike { layer, neuron } => write!(
-                f,
-                "layer {layer}: the spike of neuron {neuron} does not follow from its membrane"
-            ),
-            Self::Rest { layer } => write!(f, "layer {layer}: not at rest before the first step"),
-            Self::Readout { what } => write!(f, "the read-out holds {what}"),
-        }
+        self.message().fmt(f)
     }
 }
 

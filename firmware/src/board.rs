@@ -1,6 +1,6 @@
 //! What a program needs of the machine it runs on.
 
-use bitspike_core::message::{Message, Piece};
+use bitspike_core::message::{Message, Piece, hexadecimal};
 use embedded_hal::digital::OutputPin;
 
 /// The host takes no more: there is nobody to work for.
@@ -86,18 +86,6 @@ pub struct Processor {
     pub register: u32,
     /// Whether it is the processor of the board that the build is for.
     pub expected: bool,
-}
-
-/// Eight digits.
-fn hexadecimal(word: u32) -> [u8; 8] {
-    let mut digits = [0; 8];
-    let mut rest = word;
-    for digit in digits.iter_mut().rev() {
-        let value = (rest & 15) as u8;
-        *digit = if value < 10 { b'0' } else { b'a' - 10 } + value;
-        rest >>= 4;
-    }
-    digits
 }
 
 /// Two words as sixteen digits.

@@ -1,6 +1,6 @@
 //! The model inside the binary, and memory of exactly its size.
 
-use bitspike_core::model::{Input, InputError, Model, Sizes};
+use bitspike_core::model::{Model, Sizes};
 use bitspike_core::network::Network;
 use static_cell::ConstStaticCell;
 
@@ -37,20 +37,4 @@ pub fn input() -> &'static mut [u32] {
 pub fn input_bytes(words: &mut [u32]) -> &mut [u8] {
     let bytes: &mut [u8] = bytemuck::cast_slice_mut(words);
     bytes.get_mut(..SIZES.input_bytes).unwrap_or(&mut [])
-}
-
-/// What is in memory for an input, as the kind that the model reads.
-///
-/// # Errors
-/// [`InputError`] where bits behind the last spike are set.
-pub fn as_input<'i, const LAYERS: usize>(
-    model: &Model<'_, LAYERS>,
-    words: &'i [u32],
-) -> Result<Input<'i>, InputError> {
-    if model.input_kind().is_graded() {
-        let bytes: &[u8] = bytemuck::cast_slice(words);
-        model.input(bytes.get(..SIZES.input_bytes).unwrap_or(&[]))
-    } else {
-        model.input_words(words)
-    }
 }

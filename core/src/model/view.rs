@@ -323,6 +323,31 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         })
     }
 
+    /// An input of either kind in memory that holds it as it comes over a line: bytes, or little-endian
+    /// words; what is behind the input's last byte or word is not looked at.
+    ///
+    /// # Errors
+    /// [`InputError`] where the memory is too short, or a bit behind the last value is set.
+    ///
+    /// ```
+    /// # use bitspike_core::model::{Model, pack_words};
+    /// # static FILE: [u32; 92] = pack_words(include_bytes!("../../tests/models/v1-mixed.bsnn"));
+    /// # let model = Model::new(&FILE)?;
+    /// assert_eq!(model.input_stored(&[0x0403_0201; 9])?.value(2), 3);
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    pub fn input_stored<'i>(&self, words: &'i [u32]) -> Result<Input<'i>, InputError> {
+        let expected = self.sizes.input_bytes;
+        let got = words.len().saturating_mul(4);
+        let short = InputError::Length { expected, got };
+        if self.input.is_graded() {
+            let bytes: &[u8] = bytemuck::try_cast_slice(words).unwrap_or(&[]);
+            self.input(bytes.get(..expected).ok_or(short)?)
+        } else {
+            self.input_words(words.get(..expected / 4).ok_or(short)?)
+        }
+    }
+
     pub(crate) fn last(&self) -> Option<&Layer> {
         self.layers.last()
     }

@@ -71,7 +71,7 @@ fn serve<B: Board>(board: &mut B, model: &IncludedModel<'_>) -> Result<i32, Gone
                     board.line(&[Text("failed: the input ended within a sample")])?;
                     return Ok(1);
                 }
-                match model::as_input(model, words) {
+                match model.input_stored(words) {
                     Ok(input) => measure(board, &mut network, measured, input)?,
                     Err(cause) => {
                         complain(board, "failed: ", cause.message())?;

@@ -113,7 +113,7 @@ fn receive<'i, B: Board>(
         board.line(&[Text("failed: the input ended within a sample")])?;
         return Ok(None);
     }
-    match model::as_input(model, words) {
+    match model.input_stored(words) {
         Ok(input) => Ok(Some(input)),
         Err(cause) => {
             complain(board, "failed: ", cause.message())?;

@@ -1,0 +1,296 @@
+//! Requests and answers, as postcard writes them. docs/protocol.md lists their numbers and fields.
+//!
+//! The order of variants and fields is the protocol: a change needs another
+//! [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION) and its page.
+
+use serde::{Deserialize, Serialize};
+
+/// What a host asks. A device answers each request once, and a repeated one as before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request<'a> {
+    /// Who are you? Opens a session, whatever there was before. Answer: [`Answer::Identity`].
+    Identify,
+    /// A transfer to the device begins; what was being transferred before is forgotten. A sample
+    /// replaces the former one at once. Answer: [`Answer::Done`].
+    Begin {
+        /// What follows.
+        what: Content,
+        /// Its length in bytes.
+        bytes: u32,
+        /// Its CRC-32.
+        crc: u32,
+    },
+    /// The next bytes of the transfer, at most [`PIECE_BYTES`](crate::PIECE_BYTES). Answer: `Done`.
+    Piece {
+        /// Where they stand: the bytes that came before.
+        offset: u32,
+        /// The bytes.
+        #[serde(borrow)]
+        bytes: &'a [u8],
+    },
+    /// The transfer is complete: the device checks it and takes it over, or stays as it was.
+    /// Answer: `Done`.
+    End,
+    /// Forget a loaded model; the one in the firmware is in use again, at rest, without a sample.
+    /// Answer: `Done`.
+    Unload,
+    /// The network rests. Answer: `Done`.
+    Reset,
+    /// Steps with the loaded sample from where the network is. Answer: [`Answer::Stepped`].
+    Step {
+        /// How many, at least 1.
+        steps: u32,
+    },
+    /// A decision on the loaded sample, from rest, over all of the model's steps. Answer:
+    /// [`Answer::Ran`].
+    Run,
+    /// The decision after the steps so far. Answer: [`Answer::Decided`].
+    Decide,
+    /// Keeps the network's state in the device's free memory, to be [read](Request::Read). Answer:
+    /// [`Answer::Saved`].
+    Save,
+    /// Bytes of what the network holds. Answer: [`Answer::Data`].
+    Read {
+        /// Of what.
+        what: Part,
+        /// The first byte.
+        offset: u32,
+        /// How many, at most [`PIECE_BYTES`](crate::PIECE_BYTES).
+        bytes: u16,
+    },
+    /// Decides on the loaded sample several times, from rest, each time until the decision is
+    /// final. Answer: [`Answer::Benchmarked`].
+    Benchmark {
+        /// How many times, at least 1.
+        runs: u16,
+    },
+}
+
+/// What is transferred to a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Content {
+    /// A model file (docs/model-format.md), into memory.
+    Model,
+    /// One input: a byte a graded value, or little-endian words of 32 spikes each.
+    Sample,
+    /// A saved state (docs/state-format.md).
+    State,
+}
+
+/// What can be read from a device, in little-endian words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Part {
+    /// A layer's spikes of the last step: bit `i % 32` of word `i / 32`.
+    Spikes {
+        /// Index of the layer.
+        layer: u8,
+    },
+    /// A layer's membranes after the last step: two `i16` a word, the first in the low half, or one
+    /// `i32`.
+    Membranes {
+        /// Index of the layer.
+        layer: u8,
+    },
+    /// The state that was [saved](Request::Save) last.
+    State,
+}
+
+/// What a device answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer<'a> {
+    /// Who it is.
+    #[serde(borrow)]
+    Identity(Identity<'a>),
+    /// It is done.
+    Done,
+    /// Steps have been taken.
+    Stepped {
+        /// Steps since rest.
+        steps: u32,
+        /// CRC-64/XZ over spikes and membranes of every layer after the last of them.
+        hash: u64,
+        /// Instructions that they took.
+        instructions: u64,
+        /// Whether further steps up to the model's cannot change the decision.
+        last: bool,
+    },
+    /// A decision has been made.
+    Ran {
+        /// The class.
+        class: u16,
+        /// Steps after which it was final.
+        steps: u32,
+        /// Its confidence after all steps, an `f32` as bits.
+        confidence: u32,
+        /// CRC-64/XZ over spikes and membranes of every layer after every step.
+        hash: u64,
+        /// Instructions until it was final.
+        instructions: u64,
+    },
+    /// The decision after the steps so far.
+    Decided {
+        /// The class.
+        class: u16,
+        /// Steps since rest.
+        steps: u32,
+        /// Its confidence, an `f32` as bits.
+        confidence: u32,
+    },
+    /// The state is kept.
+    Saved {
+        /// Its length.
+        bytes: u32,
+    },
+    /// What was asked to be read.
+    Data {
+        /// The bytes.
+        bytes: &'a [u8],
+    },
+    /// The decisions have been made.
+    Benchmarked {
+        /// Instructions of all of them.
+        instructions: u64,
+        /// Steps of all of them.
+        steps: u32,
+    },
+    /// It is not done, and nothing has changed but what the refusal says.
+    Refused(Refusal<'a>),
+}
+
+/// Who a device is. The first field keeps its place in every version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity<'a> {
+    /// The version of the protocol that it speaks.
+    pub protocol: u16,
+    /// The version of its firmware.
+    pub firmware: &'a str,
+    /// The board's name, as `cargo xtask firmware` knows it.
+    pub board: &'a str,
+    /// The version of model files that it reads.
+    pub model_format: u32,
+    /// The version of saved states that it reads and writes.
+    pub state_format: u32,
+    /// Memory for a loaded model, the network's state, a sample and transfers.
+    pub memory_bytes: u32,
+    /// What is left of it: the longest model file or state that it takes now.
+    pub free_bytes: u32,
+    /// Most stack used since the start.
+    pub stack_bytes: u32,
+    /// Frames received so far that were damaged.
+    pub damaged_frames: u32,
+    /// The model in use; none where the one in the firmware is damaged and none was loaded.
+    pub model: Option<ModelIdentity>,
+    /// A transfer that has begun and not ended.
+    pub transfer: Option<Progress>,
+}
+
+/// Which model a device uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelIdentity {
+    /// CRC-32 that its file states.
+    pub checksum: u32,
+    /// Length of its file.
+    pub file_bytes: u32,
+    /// Memory of its state and one sample.
+    pub state_bytes: u32,
+    /// Bytes of a sample.
+    pub sample_bytes: u32,
+    /// Whether a sample is spikes or bipolar values, 32 a word, and not a byte a value.
+    pub packed: bool,
+    /// Number of layers.
+    pub layers: u8,
+    /// Number of classes.
+    pub classes: u16,
+    /// Steps of a decision.
+    pub steps: u32,
+    /// Whether it came over the line, and not with the firmware.
+    pub loaded: bool,
+    /// Whether a sample is loaded.
+    pub sample: bool,
+}
+
+/// How far a transfer has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What is transferred.
+    pub what: Content,
+    /// Its length.
+    pub bytes: u32,
+    /// Bytes that have arrived.
+    pub received: u32,
+}
+
+/// Why a device does not do what it is asked. It goes on serving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal<'a> {
+    /// The payload is no request of this version.
+    Unknown,
+    /// The request is of a session that is not the device's: it has restarted, or another host has
+    /// opened a session.
+    Session,
+    /// There is no model.
+    NoModel,
+    /// There is no sample.
+    NoSample,
+    /// There is not enough memory.
+    Memory {
+        /// Bytes that it takes.
+        needed: u32,
+        /// Bytes that there are for it.
+        free: u32,
+    },
+    /// No transfer has begun.
+    NoTransfer,
+    /// A piece does not stand where the transfer goes on, or passes its end.
+    Offset {
+        /// Where the next one must start.
+        expected: u32,
+        /// Where this one starts.
+        got: u32,
+    },
+    /// The transfer ends early; it can go on.
+    Cut {
+        /// Bytes that were announced.
+        expected: u32,
+        /// Bytes that have arrived.
+        got: u32,
+    },
+    /// What has arrived is not what was announced.
+    Checksum {
+        /// CRC-32 that was announced.
+        expected: u32,
+        /// CRC-32 of what has arrived.
+        got: u32,
+    },
+    /// The model file is not accepted; the former model stays in use.
+    Model {
+        /// Why, in words.
+        reason: &'a str,
+    },
+    /// The sample has not the length that the model reads.
+    SampleLength {
+        /// Bytes that the model reads.
+        expected: u32,
+        /// Bytes that were announced.
+        got: u32,
+    },
+    /// The sample is not accepted; there is none now.
+    Sample {
+        /// Why, in words.
+        reason: &'a str,
+    },
+    /// The saved state is not accepted; the network is as it was.
+    State {
+        /// Why, in words.
+        reason: &'a str,
+    },
+    /// There is nothing to read: no such layer, no saved state, or bytes behind the end.
+    Range {
+        /// Bytes that there are.
+        available: u32,
+        /// The first byte behind those that were asked for.
+        end: u32,
+    },
+    /// A number of steps, runs or bytes is 0 or too large.
+    Count,
+}
