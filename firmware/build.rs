@@ -11,6 +11,7 @@ use serde::Deserialize;
 struct Board {
     name: String,
     target: String,
+    ram_bytes: u64,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -20,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-env-changed=BITSPIKE_MODEL");
     println!("cargo::rerun-if-changed=build.rs");
 
-    let folder = chosen_board(&root.join("boards"))?;
+    let (board, folder) = chosen_board(&root.join("boards"))?;
     println!("cargo::rerun-if-changed={}", folder.display());
     fs::copy(folder.join("memory.x"), out.join("memory.x"))?;
     println!("cargo::rustc-link-search={}", out.display());
@@ -46,11 +47,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         })?
         .len();
 
-    let (board, model) = (folder.join("board.rs"), model.display().to_string());
-    fs::write(
-        out.join("board.rs"),
-        format!("#[path = {board:?}]\nmod chosen;\n"),
-    )?;
+    let ram = board.ram_bytes;
+    let mut modules = format!("/// RAM of this board.\npub const RAM_BYTES: usize = {ram};\n");
+    for (file, module) in [("board.rs", "chosen"), ("serial.rs", "line")] {
+        let mut path = folder.join(file);
+        if !path.exists() {
+            path = root.join("src/serial/none.rs");
+        }
+        modules += &format!("#[path = {path:?}]\nmod {module};\n");
+    }
+    fs::write(out.join("board.rs"), modules)?;
+    let model = model.display().to_string();
     fs::write(
         out.join("model.rs"),
         format!(
@@ -63,7 +70,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The folder of the board that BITSPIKE_BOARD names, checked against the target in use.
-fn chosen_board(boards: &Path) -> Result<PathBuf, Box<dyn Error>> {
+fn chosen_board(boards: &Path) -> Result<(Board, PathBuf), Box<dyn Error>> {
     let mut known = Vec::new();
     for entry in fs::read_dir(boards)? {
         let folder = entry?.path();
@@ -78,10 +85,10 @@ fn chosen_board(boards: &Path) -> Result<PathBuf, Box<dyn Error>> {
             "set BITSPIKE_BOARD to a board ({names}), or build with `cargo xtask firmware BOARD`"
         )
     })?;
-    let found = known.iter().find(|(board, _)| board.name == wanted);
-    let Some((board, folder)) = found else {
+    let Some(index) = known.iter().position(|(board, _)| board.name == wanted) else {
         return Err(format!("BITSPIKE_BOARD is {wanted}; there are {names}").into());
     };
+    let (board, folder) = known.swap_remove(index);
     let target = env::var("TARGET")?;
     if board.target != target {
         return Err(format!(
@@ -90,5 +97,5 @@ fn chosen_board(boards: &Path) -> Result<PathBuf, Box<dyn Error>> {
         )
         .into());
     }
-    Ok(folder.clone())
+    Ok((board, folder))
 }

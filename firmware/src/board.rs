@@ -3,6 +3,8 @@
 use bitspike_core::message::{Message, Piece, hexadecimal};
 use embedded_hal::digital::OutputPin;
 
+use crate::serial::Serial;
+
 /// The host takes no more: there is nobody to work for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gone;
@@ -21,6 +23,9 @@ pub trait Board: Sized {
     /// A pin that is high while a decision is computed, for an oscilloscope, a logic analyser or
     /// an LED.
     type Busy: OutputPin;
+
+    /// The serial line to a host, for bytes.
+    type Serial: Serial;
 
     /// Brings the machine up. Call it once, first.
     ///
@@ -61,6 +66,9 @@ pub trait Board: Sized {
     /// Fills `bytes` from the host; `false` where the host has closed its end before the first
     /// byte or in the middle.
     fn receive(&mut self, bytes: &mut [u8]) -> bool;
+
+    /// Opens the serial line. Programs that talk text over the console leave it closed.
+    fn open_serial(&mut self) -> Self::Serial;
 
     /// The pin that shows a computation.
     fn busy(&mut self) -> &mut Self::Busy;

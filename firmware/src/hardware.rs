@@ -6,6 +6,7 @@ use crate::board::{Board, Processor, Sent};
 use crate::chosen::{BusyPin, FACTS, NAME};
 use crate::console::{self, Console};
 use crate::crash::Crash;
+use crate::line;
 use crate::machine::Machine;
 
 /// The board's devices.
@@ -19,6 +20,7 @@ pub struct Hardware {
 impl Board for Hardware {
     const NAME: &'static str = NAME;
     type Busy = BusyPin;
+    type Serial = line::Line;
 
     fn take() -> Self {
         let mut board = Self {
@@ -36,6 +38,10 @@ impl Board for Hardware {
 
     fn receive(&mut self, bytes: &mut [u8]) -> bool {
         self.console.receive(bytes)
+    }
+
+    fn open_serial(&mut self) -> line::Line {
+        line::open()
     }
 
     fn busy(&mut self) -> &mut BusyPin {

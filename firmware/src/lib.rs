@@ -13,6 +13,7 @@ mod machine;
 pub mod model;
 pub mod program;
 mod register;
+pub mod serial;
 pub mod stack;
 
 pub use board::{Board, Gone, Processor, Sent, complain, hexadecimal_pair, number};

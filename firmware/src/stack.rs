@@ -45,11 +45,15 @@ pub fn high_water() -> usize {
     start - word as usize
 }
 
+/// Bytes that the stack may take before it meets the static data.
+pub fn limit() -> usize {
+    (addr_of!(_stack_start) as usize - lowest() as usize).saturating_sub(MARGIN)
+}
+
 /// Whether the stack has reached the static data, by its last words; what the static data held
 /// may be lost then.
 pub fn is_full() -> bool {
-    let room = addr_of!(_stack_start) as usize - lowest() as usize;
-    high_water() + MARGIN > room
+    high_water() > limit()
 }
 
 /// Bytes of stack in use by the caller, to within a few words of its own frame.

@@ -12,6 +12,7 @@
 pub mod frame;
 pub mod message;
 pub mod server;
+mod wire;
 
 /// Version of the protocol: that of docs/protocol.md.
 pub const PROTOCOL_VERSION: u16 = 1;

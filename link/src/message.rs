@@ -1,5 +1,9 @@
 //! Requests and answers, as postcard writes them. docs/protocol.md lists their numbers and fields.
 //!
+//! Numbers have a fixed width: postcard's own way of writing them holds checks that can panic, which
+//! firmware must not, and readers in other languages have less to do. Lengths of bytes and text are
+//! postcard's varints.
+//!
 //! The order of variants and fields is the protocol: a change needs another
 //! [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION) and its page.
 
@@ -16,16 +20,20 @@ pub enum Request<'a> {
         /// What follows.
         what: Content,
         /// Its length in bytes.
+        #[serde(with = "postcard::fixint::le")]
         bytes: u32,
         /// Its CRC-32.
+        #[serde(with = "postcard::fixint::le")]
         crc: u32,
     },
     /// The next bytes of the transfer, at most [`PIECE_BYTES`](crate::PIECE_BYTES). Answer: `Done`.
     Piece {
         /// Where they stand: the bytes that came before.
+        #[serde(with = "postcard::fixint::le")]
         offset: u32,
         /// The bytes.
         #[serde(borrow)]
+        #[serde(serialize_with = "crate::wire::bytes")]
         bytes: &'a [u8],
     },
     /// The transfer is complete: the device checks it and takes it over, or stays as it was.
@@ -39,6 +47,7 @@ pub enum Request<'a> {
     /// Steps with the loaded sample from where the network is. Answer: [`Answer::Stepped`].
     Step {
         /// How many, at least 1.
+        #[serde(with = "postcard::fixint::le")]
         steps: u32,
     },
     /// A decision on the loaded sample, from rest, over all of the model's steps. Answer:
@@ -54,14 +63,17 @@ pub enum Request<'a> {
         /// Of what.
         what: Part,
         /// The first byte.
+        #[serde(with = "postcard::fixint::le")]
         offset: u32,
         /// How many, at most [`PIECE_BYTES`](crate::PIECE_BYTES).
+        #[serde(with = "postcard::fixint::le")]
         bytes: u16,
     },
     /// Decides on the loaded sample several times, from rest, each time until the decision is
     /// final. Answer: [`Answer::Benchmarked`].
     Benchmark {
         /// How many times, at least 1.
+        #[serde(with = "postcard::fixint::le")]
         runs: u16,
     },
 }
@@ -106,10 +118,13 @@ pub enum Answer<'a> {
     /// Steps have been taken.
     Stepped {
         /// Steps since rest.
+        #[serde(with = "postcard::fixint::le")]
         steps: u32,
         /// CRC-64/XZ over spikes and membranes of every layer after the last of them.
+        #[serde(with = "postcard::fixint::le")]
         hash: u64,
         /// Instructions that they took.
+        #[serde(with = "postcard::fixint::le")]
         instructions: u64,
         /// Whether further steps up to the model's cannot change the decision.
         last: bool,
@@ -117,40 +132,52 @@ pub enum Answer<'a> {
     /// A decision has been made.
     Ran {
         /// The class.
+        #[serde(with = "postcard::fixint::le")]
         class: u16,
         /// Steps after which it was final.
+        #[serde(with = "postcard::fixint::le")]
         steps: u32,
         /// Its confidence after all steps, an `f32` as bits.
+        #[serde(with = "postcard::fixint::le")]
         confidence: u32,
         /// CRC-64/XZ over spikes and membranes of every layer after every step.
+        #[serde(with = "postcard::fixint::le")]
         hash: u64,
         /// Instructions until it was final.
+        #[serde(with = "postcard::fixint::le")]
         instructions: u64,
     },
     /// The decision after the steps so far.
     Decided {
         /// The class.
+        #[serde(with = "postcard::fixint::le")]
         class: u16,
         /// Steps since rest.
+        #[serde(with = "postcard::fixint::le")]
         steps: u32,
         /// Its confidence, an `f32` as bits.
+        #[serde(with = "postcard::fixint::le")]
         confidence: u32,
     },
     /// The state is kept.
     Saved {
         /// Its length.
+        #[serde(with = "postcard::fixint::le")]
         bytes: u32,
     },
     /// What was asked to be read.
     Data {
         /// The bytes.
+        #[serde(serialize_with = "crate::wire::bytes")]
         bytes: &'a [u8],
     },
     /// The decisions have been made.
     Benchmarked {
         /// Instructions of all of them.
+        #[serde(with = "postcard::fixint::le")]
         instructions: u64,
         /// Steps of all of them.
+        #[serde(with = "postcard::fixint::le")]
         steps: u32,
     },
     /// It is not done, and nothing has changed but what the refusal says.
@@ -161,22 +188,35 @@ pub enum Answer<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity<'a> {
     /// The version of the protocol that it speaks.
+    #[serde(with = "postcard::fixint::le")]
     pub protocol: u16,
     /// The version of its firmware.
+    #[serde(serialize_with = "crate::wire::text")]
     pub firmware: &'a str,
     /// The board's name, as `cargo xtask firmware` knows it.
+    #[serde(serialize_with = "crate::wire::text")]
     pub board: &'a str,
     /// The version of model files that it reads.
+    #[serde(with = "postcard::fixint::le")]
     pub model_format: u32,
     /// The version of saved states that it reads and writes.
+    #[serde(with = "postcard::fixint::le")]
     pub state_format: u32,
     /// Memory for a loaded model, the network's state, a sample and transfers.
+    #[serde(with = "postcard::fixint::le")]
     pub memory_bytes: u32,
     /// What is left of it: the longest model file or state that it takes now.
+    #[serde(with = "postcard::fixint::le")]
     pub free_bytes: u32,
     /// Most stack used since the start.
+    #[serde(with = "postcard::fixint::le")]
     pub stack_bytes: u32,
+    /// The room for it. Where all of it has been used, the stack may have met other data, and
+    /// nothing that the device says can be relied on.
+    #[serde(with = "postcard::fixint::le")]
+    pub stack_limit_bytes: u32,
     /// Frames received so far that were damaged.
+    #[serde(with = "postcard::fixint::le")]
     pub damaged_frames: u32,
     /// The model in use; none where the one in the firmware is damaged and none was loaded.
     pub model: Option<ModelIdentity>,
@@ -188,20 +228,26 @@ pub struct Identity<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelIdentity {
     /// CRC-32 that its file states.
+    #[serde(with = "postcard::fixint::le")]
     pub checksum: u32,
     /// Length of its file.
+    #[serde(with = "postcard::fixint::le")]
     pub file_bytes: u32,
     /// Memory of its state and one sample.
+    #[serde(with = "postcard::fixint::le")]
     pub state_bytes: u32,
     /// Bytes of a sample.
+    #[serde(with = "postcard::fixint::le")]
     pub sample_bytes: u32,
     /// Whether a sample is spikes or bipolar values, 32 a word, and not a byte a value.
     pub packed: bool,
     /// Number of layers.
     pub layers: u8,
     /// Number of classes.
+    #[serde(with = "postcard::fixint::le")]
     pub classes: u16,
     /// Steps of a decision.
+    #[serde(with = "postcard::fixint::le")]
     pub steps: u32,
     /// Whether it came over the line, and not with the firmware.
     pub loaded: bool,
@@ -215,8 +261,10 @@ pub struct Progress {
     /// What is transferred.
     pub what: Content,
     /// Its length.
+    #[serde(with = "postcard::fixint::le")]
     pub bytes: u32,
     /// Bytes that have arrived.
+    #[serde(with = "postcard::fixint::le")]
     pub received: u32,
 }
 
@@ -235,8 +283,10 @@ pub enum Refusal<'a> {
     /// There is not enough memory.
     Memory {
         /// Bytes that it takes.
+        #[serde(with = "postcard::fixint::le")]
         needed: u32,
         /// Bytes that there are for it.
+        #[serde(with = "postcard::fixint::le")]
         free: u32,
     },
     /// No transfer has begun.
@@ -244,51 +294,64 @@ pub enum Refusal<'a> {
     /// A piece does not stand where the transfer goes on, or passes its end.
     Offset {
         /// Where the next one must start.
+        #[serde(with = "postcard::fixint::le")]
         expected: u32,
         /// Where this one starts.
+        #[serde(with = "postcard::fixint::le")]
         got: u32,
     },
     /// The transfer ends early; it can go on.
     Cut {
         /// Bytes that were announced.
+        #[serde(with = "postcard::fixint::le")]
         expected: u32,
         /// Bytes that have arrived.
+        #[serde(with = "postcard::fixint::le")]
         got: u32,
     },
     /// What has arrived is not what was announced.
     Checksum {
         /// CRC-32 that was announced.
+        #[serde(with = "postcard::fixint::le")]
         expected: u32,
         /// CRC-32 of what has arrived.
+        #[serde(with = "postcard::fixint::le")]
         got: u32,
     },
     /// The model file is not accepted; the former model stays in use.
     Model {
         /// Why, in words.
+        #[serde(serialize_with = "crate::wire::text")]
         reason: &'a str,
     },
     /// The sample has not the length that the model reads.
     SampleLength {
         /// Bytes that the model reads.
+        #[serde(with = "postcard::fixint::le")]
         expected: u32,
         /// Bytes that were announced.
+        #[serde(with = "postcard::fixint::le")]
         got: u32,
     },
     /// The sample is not accepted; there is none now.
     Sample {
         /// Why, in words.
+        #[serde(serialize_with = "crate::wire::text")]
         reason: &'a str,
     },
     /// The saved state is not accepted; the network is as it was.
     State {
         /// Why, in words.
+        #[serde(serialize_with = "crate::wire::text")]
         reason: &'a str,
     },
     /// There is nothing to read: no such layer, no saved state, or bytes behind the end.
     Range {
         /// Bytes that there are.
+        #[serde(with = "postcard::fixint::le")]
         available: u32,
         /// The first byte behind those that were asked for.
+        #[serde(with = "postcard::fixint::le")]
         end: u32,
     },
     /// A number of steps, runs or bytes is 0 or too large.

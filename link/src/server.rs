@@ -38,16 +38,21 @@ pub trait Machine {
     /// Instructions since some moment in the past, for differences.
     fn instructions(&mut self) -> u64;
 
-    /// Most stack used since the start, in bytes.
-    fn stack_bytes(&self) -> u32;
+    /// Most stack used since the start, and the room for it, in bytes.
+    fn stack_bytes(&self) -> (u32, u32);
 
     /// Whether a computation is going on: a pin, for an oscilloscope.
     fn busy(&mut self, _busy: bool) {}
 }
 
 /// Serves until the line is gone. `memory` is all that it uses but the stack; `included` is the
-/// model file that is in use where none is loaded.
-pub fn serve(machine: &mut impl Machine, memory: &mut [u32], included: &[u32]) {
+/// model file that is in use where none is loaded. Models have at most `LAYERS` layers, about 72
+/// bytes of stack each.
+pub fn serve<const LAYERS: usize>(
+    machine: &mut impl Machine,
+    memory: &mut [u32],
+    included: &[u32],
+) {
     let mut line = Line::new();
     // Words at the start of the memory that hold a loaded model.
     let mut loaded = 0;
@@ -57,9 +62,9 @@ pub fn serve(machine: &mut impl Machine, memory: &mut [u32], included: &[u32]) {
         };
         let words = if loaded == 0 { included } else { &*file };
         // Matched by reference: moving the model out would need room for a second one.
-        let change = match &load(words) {
+        let change = match &load::<LAYERS>(words) {
             Ok(model) => line.work(machine, Desk::new(model, rest, loaded)),
-            Err(_) => line.work(machine, Desk::empty(rest)),
+            Err(_) => line.work(machine, Desk::<LAYERS>::empty(rest)),
         };
         let Some((number, change)) = change else {
             return;
@@ -90,8 +95,8 @@ fn move_to_front(memory: &mut [u32], at: usize, count: usize) -> usize {
 
 /// In a function of its own, so that what loading needs is off the stack when the network runs.
 #[inline(never)]
-fn load(words: &[u32]) -> Result<Model<'_>, ModelError> {
-    Model::new(words)
+fn load<const LAYERS: usize>(words: &[u32]) -> Result<Model<'_, LAYERS>, ModelError> {
+    Model::sized(words)
 }
 
 /// Another model is to be used.
@@ -140,10 +145,10 @@ impl Line {
 
     /// Answers requests until another model is to be used, which the number's answer will say; or
     /// until the line is gone.
-    fn work<M: Machine>(
+    fn work<M: Machine, const LAYERS: usize>(
         &mut self,
         machine: &mut M,
-        mut desk: Desk<'_>,
+        mut desk: Desk<'_, LAYERS>,
     ) -> Option<(Number, Change)> {
         loop {
             let byte = machine.receive()?;

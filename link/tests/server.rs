@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bitspike_core::hash::StateHash;
-use bitspike_core::model::{Model, Sizes};
+use bitspike_core::model::{MAX_LAYERS, Model, Sizes};
 use bitspike_core::network::Network;
 use bitspike_link::frame::{Number, Reader, crc32, encode, encode_payload};
 use bitspike_link::message::{Answer, Content, Part, Refusal, Request};
@@ -44,8 +44,8 @@ impl Machine for Script {
         self.clock += 10;
         self.clock
     }
-    fn stack_bytes(&self) -> u32 {
-        77
+    fn stack_bytes(&self) -> (u32, u32) {
+        (77, 100)
     }
 }
 
@@ -57,7 +57,7 @@ fn raw(input: Vec<u8>, words: usize, model: &[u32]) -> Vec<(Number, Vec<u8>)> {
         clock: 0,
     };
     // What was in memory before must not matter.
-    serve(&mut machine, &mut vec![0xDEAD_BEEF; words], model);
+    serve::<MAX_LAYERS>(&mut machine, &mut vec![0xDEAD_BEEF; words], model);
     let mut reader = Reader::new();
     let frames = machine.output.iter().filter_map(|&byte| {
         let frame = reader.feed(byte)?;
@@ -497,8 +497,8 @@ proptest! {
         for (index, payload) in payloads.iter().enumerate() {
             // Long computations are nothing to test here.
             let payload = match payload[..] {
-                [6, ..] => &[6, 1],
-                [11, ..] => &[11, 1],
+                [6, ..] => &[6, 1, 0, 0, 0][..],
+                [11, ..] => &[11, 1, 0],
                 _ => &payload[..],
             };
             input.extend(encode_payload(at(1 + index as u16), payload).unwrap());

@@ -35,6 +35,10 @@ pub(crate) struct Arguments {
     /// Run it on the emulated machine, standard input and output passed through
     #[arg(long, conflicts_with = "json")]
     run: bool,
+    /// What the machine's serial port is connected to, as QEMU names it: `stdio`, or a port as in
+    /// `tcp:127.0.0.1:7777,server=on,wait=off` [default: stdio for `serve`, else none]
+    #[arg(long, value_name = "CHARDEV")]
+    serial: Option<String>,
 }
 
 /// The document that `--json` prints.
@@ -56,12 +60,15 @@ pub(crate) struct Image {
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let board = boards::find(&arguments.board)?;
     let toolchain = setup::ready_for(&board)?;
-    let image = build(
+    let mut image = build(
         &board,
         &toolchain,
         &arguments.bin,
         arguments.model.as_deref(),
     )?;
+    if let Some(serial) = &arguments.serial {
+        connect(&mut image.runner, serial);
+    }
     if arguments.json {
         println!("{}", serde_json::to_string(&image).expect("plain data"));
         return Ok(());
@@ -176,18 +183,30 @@ pub(crate) fn build(
             board.ram_bytes
         )));
     }
+    let mut runner = board.runner(&elf);
+    if name == "serve" {
+        connect(&mut runner, "stdio");
+    }
     Ok(Image {
         schema: 1,
         board: board.name.clone(),
         machine: board.title.clone(),
         target: board.target.clone(),
-        runner: board.runner(&elf),
+        runner,
         elf,
         flash_bytes: size.flash_bytes,
         ram_bytes: size.ram_bytes,
         code_bytes: size.flash_bytes.saturating_sub(model_bytes),
         model_bytes,
     })
+}
+
+/// Connects the machine's serial port to something else than before.
+fn connect(runner: &mut [String], serial: &str) {
+    let flag = runner.iter().position(|word| word == "-serial");
+    if let Some(value) = flag.and_then(|at| runner.get_mut(at + 1)) {
+        *value = serial.to_owned();
+    }
 }
 
 /// What the linker says of a region that is too small.

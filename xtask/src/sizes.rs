@@ -18,7 +18,7 @@ use crate::setup;
 /// Growth that needs no word, in percent.
 const FREE: f64 = 3.0;
 /// The programs; they include the small model that ships.
-const PROGRAMS: [&str; 2] = ["classify", "bench"];
+const PROGRAMS: [&str; 3] = ["classify", "bench", "serve"];
 
 /// Flags of `cargo xtask sizes`.
 #[derive(clap::Args)]

@@ -255,11 +255,9 @@ fn firmware_format() -> Outcome<Command> {
     for folder in ["firmware/src/bin", "firmware/tests"] {
         command.args(files(folder)?.iter().filter(|path| path.ends_with(".rs")));
     }
-    command.args(
-        files("firmware/boards")?
-            .iter()
-            .map(|path| format!("{path}/board.rs")),
-    );
+    for folder in files("firmware/boards")? {
+        command.args(files(&folder)?.iter().filter(|path| path.ends_with(".rs")));
+    }
     Ok(command)
 }
 

@@ -2,7 +2,7 @@
 
 use bitspike_core::hash::StateHash;
 use bitspike_core::message::Message;
-use bitspike_core::model::{FORMAT_VERSION, Model, ModelError, Sizes};
+use bitspike_core::model::{FORMAT_VERSION, Input, Model, ModelError, Sizes};
 use bitspike_core::network::Network;
 use bitspike_core::state::STATE_VERSION;
 use heapless::String;
@@ -31,8 +31,8 @@ struct Transfer {
 }
 
 /// A network with its sample, and what is being transferred.
-pub(super) struct Desk<'m> {
-    network: Option<Network<'m>>,
+pub(super) struct Desk<'m, const LAYERS: usize> {
+    network: Option<Network<'m, LAYERS>>,
     /// Whether the model came over the line.
     loaded: bool,
     sample: &'m mut [u32],
@@ -49,7 +49,7 @@ pub(super) struct Desk<'m> {
     reason: String<REASON>,
 }
 
-impl<'m> Desk<'m> {
+impl<'m, const LAYERS: usize> Desk<'m, LAYERS> {
     /// A desk without a model.
     pub(super) fn empty(memory: &'m mut [u32]) -> Self {
         Self {
@@ -68,7 +68,7 @@ impl<'m> Desk<'m> {
 
     /// A desk with a network at rest in `memory`, which has `loaded` words of the model before it;
     /// without one where there is not enough memory.
-    pub(super) fn new(model: &'m Model<'m>, memory: &'m mut [u32], loaded: usize) -> Self {
+    pub(super) fn new(model: &'m Model<'m, LAYERS>, memory: &'m mut [u32], loaded: usize) -> Self {
         let sizes = model.sizes();
         let (state, sample) = (sizes.memory_words(), sample_words(&sizes));
         if state.saturating_add(sample) > memory.len() {
@@ -129,6 +129,7 @@ impl<'m> Desk<'m> {
     fn identity<M: Machine>(&self, machine: &M, damaged: u32) -> Identity<'static> {
         let model = self.network.as_ref().map(Network::model);
         let sizes = model.map(Model::sizes);
+        let (stack_bytes, stack_limit_bytes) = machine.stack_bytes();
         Identity {
             protocol: PROTOCOL_VERSION,
             firmware: machine.firmware(),
@@ -137,7 +138,8 @@ impl<'m> Desk<'m> {
             state_format: STATE_VERSION,
             memory_bytes: bytes(self.memory_words),
             free_bytes: bytes(self.spare.len()),
-            stack_bytes: machine.stack_bytes(),
+            stack_bytes,
+            stack_limit_bytes,
             damaged_frames: damaged,
             model: model.zip(sizes).map(|(model, sizes)| ModelIdentity {
                 checksum: model.checksum(),
@@ -155,7 +157,7 @@ impl<'m> Desk<'m> {
         }
     }
 
-    fn network(&mut self) -> Result<&mut Network<'m>, Refusal<'static>> {
+    fn network(&mut self) -> Result<&mut Network<'m, LAYERS>, Refusal<'static>> {
         self.network.as_mut().ok_or(Refusal::NoModel)
     }
 
@@ -287,7 +289,7 @@ impl<'m> Desk<'m> {
 
     /// Whether the model that has arrived is one, and has room.
     fn check_model(&mut self, words: usize) -> Result<Change, Refusal<'_>> {
-        let sizes = match sizes_of(self.spare.get(..words).unwrap_or(&[])) {
+        let sizes = match sizes_of::<LAYERS>(self.spare.get(..words).unwrap_or(&[])) {
             Ok(sizes) => sizes,
             Err(error) => {
                 let reason = self.because(&error.message());
@@ -421,16 +423,16 @@ impl<'m> Desk<'m> {
 /// The sizes of a model file, where it is one. Apart, so that what loading needs is off the stack
 /// otherwise.
 #[inline(never)]
-fn sizes_of(words: &[u32]) -> Result<Sizes, ModelError> {
-    Ok(Model::<{ bitspike_core::model::MAX_LAYERS }>::sized(words)?.sizes())
+fn sizes_of<const LAYERS: usize>(words: &[u32]) -> Result<Sizes, ModelError> {
+    Ok(Model::<LAYERS>::sized(words)?.sizes())
 }
 
 /// The sample as the model's input.
-fn sample<'i>(
+fn sample<'i, const LAYERS: usize>(
     there: bool,
-    model: &Model<'_>,
+    model: &Model<'_, LAYERS>,
     words: &'i [u32],
-) -> Result<bitspike_core::model::Input<'i>, Refusal<'static>> {
+) -> Result<Input<'i>, Refusal<'static>> {
     let input = if there {
         model.input_stored(words).ok()
     } else {

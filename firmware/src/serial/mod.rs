@@ -1,0 +1,26 @@
+//! Serial lines: bytes to and from a host.
+//!
+//! A board's folder may have a file `serial.rs` with a type `Line` and a function `open`, which
+//! takes one of the drivers here or its own.
+
+#![allow(dead_code, reason = "a build is for one board, with one of these")]
+
+mod cmsdk;
+mod nrf;
+mod ns16550;
+
+pub use cmsdk::Cmsdk;
+pub use nrf::Nrf;
+pub use ns16550::Ns16550;
+
+/// A serial line.
+///
+/// # For implementers
+/// `receive` may wait for ever; `send` must not, whether or not somebody listens.
+pub trait Serial {
+    /// The next byte; `None` where there is no line any more.
+    fn receive(&mut self) -> Option<u8>;
+
+    /// Sends a byte.
+    fn send(&mut self, byte: u8);
+}
