@@ -12,6 +12,7 @@
 use std::time::Instant;
 
 use bitspike_trainer::config::Config;
+use bitspike_trainer::data::{Form, InputSpec};
 use bitspike_trainer::loss::Criterion;
 use bitspike_trainer::net::{Mode, Network};
 use bitspike_trainer::optim::Move;
@@ -34,12 +35,17 @@ fn main() -> Result<()> {
     let (steps, batch, iterations) = (*steps, *batch, *iterations);
     let settings = [format!("network.steps={steps}")];
     let config = Config::load(&format!("paper/{name}"), &settings)?;
-    let (shape, rows, classes, rate) = match name.as_str() {
-        "mnist" => ([28, 28, 1], batch, 10, None),
-        "shd" => ([1, 1, 700], batch * steps, 20, Some(0.02)),
+    let (shape, form, classes, rate) = match name.as_str() {
+        "mnist" => ([28, 28, 1], Form::Still, 10, None),
+        "shd" => ([1, 1, 700], Form::Spikes, 20, Some(0.02)),
         _ => return Err(usage()),
     };
-    let mut network = Network::new(&config, shape, 1_000_000)?;
+    let rows = if form.is_still() {
+        batch
+    } else {
+        batch * steps
+    };
+    let mut network = Network::new(&config, InputSpec { shape, form }, 1_000_000)?;
     let values = pixels(rows * shape.iter().product::<usize>(), rate);
     let inputs = Tensor::from_vec(values, (rows, shape[0], shape[1], shape[2]), &Device::Cpu)?;
     let labels: Vec<u8> = (0..batch).map(|index| (index % classes) as u8).collect();

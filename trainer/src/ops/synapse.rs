@@ -90,6 +90,14 @@ impl Synapse {
     }
 
     fn tap_gradient(&self, input: &[f32], grad: &[f32]) -> Vec<f32> {
+        if self.inputs() == self.channels {
+            return self.linear_tap_gradient(input, grad);
+        }
+        self.map_tap_gradient(input, grad)
+    }
+
+    /// The gradient of the taps of any layer, by partial sums over samples.
+    fn map_tap_gradient(&self, input: &[f32], grad: &[f32]) -> Vec<f32> {
         let (inputs, results) = (self.inputs(), self.points() * self.outputs);
         let len = self.kernel * self.kernel * self.channels * self.outputs;
         let parts: Vec<Vec<f32>> = input
@@ -106,6 +114,26 @@ impl Synapse {
             })
             .collect();
         add_all(parts, len)
+    }
+
+    /// The same of a linear layer, input by input: partial sums of all weights would take more
+    /// memory than the activity of a large layer. The order of the additions is the same.
+    fn linear_tap_gradient(&self, input: &[f32], grad: &[f32]) -> Vec<f32> {
+        let by_tap = EventsByTap::of(input, self.channels);
+        let mut result = vec![0.0; self.channels * self.outputs];
+        result
+            .par_chunks_mut(self.outputs)
+            .enumerate()
+            .for_each_init(
+                || vec![0.0; self.outputs],
+                |part, (tap, sum)| {
+                    for events in by_tap.of_tap(tap).chunk_by(|a, b| a.part() == b.part()) {
+                        add_rows(events, grad, part);
+                        add_scaled(sum, 1.0, part);
+                    }
+                },
+            );
+        result
     }
 
     fn input_gradient(&self, taps: &Tensor, grad: &Tensor) -> Result<Vec<f32>> {
@@ -169,6 +197,83 @@ impl Events {
                 f(ky * run + position - left * shape.channels, *value);
             }
         }
+    }
+}
+
+/// An input of a linear layer that is not zero.
+#[derive(Debug, Clone, Copy, Default)]
+struct Event {
+    sample: u32,
+    tap: u32,
+    value: f32,
+}
+
+impl Event {
+    /// The partial sum that it belongs to.
+    fn part(self) -> usize {
+        self.sample as usize / SAMPLES_PER_SUM
+    }
+}
+
+/// The inputs of all samples that are not zero, tap by tap, in the order of the samples.
+struct EventsByTap {
+    /// Where each tap's events start; one more than there are taps.
+    starts: Vec<usize>,
+    events: Vec<Event>,
+}
+
+impl EventsByTap {
+    fn of(input: &[f32], taps: usize) -> Self {
+        let found: Vec<Vec<Event>> = input
+            .par_chunks(taps * SAMPLES_PER_SUM)
+            .enumerate()
+            .map(|(part, samples)| find_events(samples, taps, part * SAMPLES_PER_SUM))
+            .collect();
+        let mut starts = vec![0; taps + 1];
+        for event in found.iter().flatten() {
+            starts[event.tap as usize + 1] += 1;
+        }
+        for tap in 0..taps {
+            starts[tap + 1] += starts[tap];
+        }
+        let mut next = starts.clone();
+        let mut events = vec![Event::default(); starts[taps]];
+        for event in found.iter().flatten() {
+            let next = &mut next[event.tap as usize];
+            events[*next] = *event;
+            *next += 1;
+        }
+        Self { starts, events }
+    }
+
+    fn of_tap(&self, tap: usize) -> &[Event] {
+        &self.events[self.starts[tap]..self.starts[tap + 1]]
+    }
+}
+
+/// The events of some samples, of which the first has the number `first`.
+fn find_events(samples: &[f32], taps: usize, first: usize) -> Vec<Event> {
+    let mut events = Vec::new();
+    for (sample, values) in (first as u32..).zip(samples.chunks_exact(taps)) {
+        let mut found = events.len();
+        events.resize(found + taps, Event::default());
+        for (tap, &value) in (0..).zip(values) {
+            // Written always and kept by the count: spikes cannot be predicted by a branch.
+            events[found] = Event { sample, tap, value };
+            found += usize::from(value != 0.0);
+        }
+        events.truncate(found);
+    }
+    events
+}
+
+/// The sum of the events' rows of the gradient, each scaled by its value.
+#[multiversion(targets("x86_64+avx2"))]
+fn add_rows(events: &[Event], grad: &[f32], sum: &mut [f32]) {
+    sum.fill(0.0);
+    for event in events {
+        let row = &grad[event.sample as usize * sum.len()..][..sum.len()];
+        add_scaled(sum, event.value, row);
     }
 }
 
@@ -268,5 +373,44 @@ impl CustomOp2 for Synapse {
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let (of_input, of_taps) = self.backward(input, taps, grad)?;
         Ok((of_input, Some(of_taps)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::RngExt;
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn both_ways_to_the_gradient_of_a_linear_layer_give_the_same_bits() {
+        let synapse = Synapse {
+            height: 1,
+            width: 1,
+            channels: 45,
+            kernel: 1,
+            stride: 1,
+            outputs: 37,
+            input_gradient: false,
+        };
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        for (samples, density) in [(1, 0.5), (31, 0.0), (100, 0.1), (129, 1.0)] {
+            let mut value = |density| {
+                if random.random_bool(density) {
+                    random.random_range(-1f32..1.0)
+                } else {
+                    0.0
+                }
+            };
+            let input: Vec<f32> = (0..samples * 45).map(|_| value(density)).collect();
+            let grad: Vec<f32> = (0..samples * 37).map(|_| value(0.9)).collect();
+            assert_eq!(
+                synapse.linear_tap_gradient(&input, &grad),
+                synapse.map_tap_gradient(&input, &grad),
+                "{samples} samples, {density}"
+            );
+        }
     }
 }

@@ -34,10 +34,11 @@ pub(crate) struct Arguments {
 }
 
 /// Network, time steps, batch, iterations a round, and how many times the peer must be slower.
-const WORK: [(&str, u32, u32, u32, f64); 3] = [
+const WORK: [(&str, u32, u32, u32, f64); 4] = [
     ("mnist", 100, 128, 3, 3.0),
     ("mnist", 8, 128, 5, 2.0),
     ("mnist", 16, 128, 5, 2.0),
+    ("shd", 100, 32, 3, 10.0),
 ];
 
 /// Ours may take so many times longer when the time steps double.
