@@ -12,6 +12,8 @@ struct Board {
     name: String,
     target: String,
     ram_bytes: u64,
+    /// There on a real board.
+    probe: Option<toml::Table>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -22,6 +24,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
 
     let (board, folder) = chosen_board(&root.join("boards"))?;
+    println!("cargo::rustc-check-cfg=cfg(real_board)");
+    if board.probe.is_some() {
+        println!("cargo::rustc-cfg=real_board");
+    }
     println!("cargo::rerun-if-changed={}", folder.display());
     fs::copy(folder.join("memory.x"), out.join("memory.x"))?;
     println!("cargo::rustc-link-search={}", out.display());

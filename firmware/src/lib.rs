@@ -13,6 +13,7 @@ mod machine;
 pub mod model;
 pub mod program;
 mod register;
+pub mod sensor;
 pub mod serial;
 pub mod stack;
 

@@ -42,6 +42,34 @@ pub(crate) fn wait_for(register: &Register<u32>, mask: u32) -> bool {
     (0..100_000).any(|_| register.read() & mask == mask)
 }
 
+/// A pin that a write pulls low and another one lets go; a pull-up then makes it high.
+#[cfg(real_board)]
+#[derive(Debug)]
+pub(crate) struct OpenDrain {
+    /// Register and bits that pull it low.
+    pub(crate) low: (Register<u32>, u32),
+    /// Register and bits that let it go.
+    pub(crate) release: (Register<u32>, u32),
+    /// Register and bit of its level.
+    pub(crate) level: (Register<u32>, u32),
+}
+
+#[cfg(real_board)]
+impl OpenDrain {
+    pub(crate) fn set(&mut self, high: bool) {
+        let (register, bits) = if high {
+            &mut self.release
+        } else {
+            &mut self.low
+        };
+        register.write(*bits);
+    }
+
+    pub(crate) fn is_high(&self) -> bool {
+        self.level.0.read() & self.level.1 != 0
+    }
+}
+
 /// A pin that is one bit of a register which can be read back.
 #[derive(Debug)]
 pub struct RegisterBit<T> {

@@ -22,7 +22,7 @@ from unicorn.arm_const import *
 from unicorn.riscv_const import *
 
 FOLDER = Path(__file__).resolve().parents[2] / "firmware/boards"
-RUNS = 100_000  # rounds of RUN instructions
+RUNS = 3_000  # rounds of RUN instructions
 RUN = 200_000
 ARM = {0xC24: UC_CPU_ARM_CORTEX_M4, 0xC60: UC_CPU_ARM_CORTEX_M0, 0xD21: UC_CPU_ARM_CORTEX_M33}
 COUNTERS = (0x7E0, 0x7E1, 0x7E2)  # the ESP32-C3's own

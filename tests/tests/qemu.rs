@@ -14,10 +14,12 @@ use bitspike_core::model::{
 };
 use bitspike_core::network::Network;
 use bitspike_core::random::Xorshift32;
-use bitspike_tests::device::{Firmware, first_difference, read_model, small_model};
+use bitspike_tests::device::{Firmware, first_difference, read_model, root, small_model};
 
 #[path = "../../core/tests/cases/mod.rs"]
 mod cases;
+#[path = "../../stream/tests/motion/mod.rs"]
+mod motion;
 
 /// Each test on each machine, under the machine's name.
 macro_rules! on_each_machine {
@@ -51,6 +53,7 @@ on_each_machine!(
     a_damaged_model_ends_the_program,
     requests_that_make_no_sense_end_the_program,
     panics_and_faults_are_reported_after_the_reset,
+    a_stream_from_a_sensor_equals_the_host,
 );
 
 /// Pictures from silent to full, the same on every run.
@@ -315,6 +318,37 @@ fn panics_and_faults_are_reported_after_the_reset(machine: &str) {
             "{machine}: {output}"
         );
     }
+}
+
+/// The driver, a sensor that plays a recording, encoder and network on the device: class and hash of each
+/// window as core alone has them here; and another model is refused by name.
+fn a_stream_from_a_sensor_equals_the_host(machine: &str) {
+    let path = root().join("stream/motion/motion.bsnn");
+    let finished = Firmware::build(machine, "stream", &path).run(b"");
+    assert!(finished.status.success(), "{machine}: {}", finished.output);
+    let file = motion::words(motion::MODEL);
+    let model = Model::new(&file).unwrap();
+    let greeting = &finished.lines("bitspike")[0];
+    assert_eq!(greeting["board"], machine);
+    assert_eq!(greeting["model"], format!("{:08x}", model.checksum()));
+    let windows: Vec<_> = finished
+        .lines("window")
+        .iter()
+        .map(|window| (window["decision"].to_owned(), window["hash"].to_owned()))
+        .collect();
+    let expected: Vec<_> = motion::expected(&model)
+        .into_iter()
+        .map(|(class, hash)| (class.to_string(), format!("{hash:016x}")))
+        .collect();
+    assert_eq!(windows, expected, "{machine}");
+    assert_eq!(finished.lines("end")[0]["windows"], "12");
+
+    let other = Firmware::build(machine, "stream", &small_model()).run(b"");
+    assert_eq!(other.status.code(), Some(1), "{machine}: {}", other.output);
+    assert_eq!(
+        other.output,
+        "refused: the model does not read 6 channels of spikes, up and down of three axes\n"
+    );
 }
 
 /// 40 spike trains in, 50 hidden neurons, 5 classes by spike count.

@@ -104,7 +104,7 @@ pub(crate) fn cargo(toolchain: &Toolchain, subcommand: &str, board: &Board) -> C
         .arg(target_dir().join("firmware"))
         .current_dir(root().join("firmware"))
         .env("BITSPIKE_BOARD", &board.name)
-        .env("BITSPIKE_MODEL", default_model());
+        .env("BITSPIKE_MODEL", default_model(""));
     if board.probe().is_some() {
         // No emulator answers semihosting calls.
         command.args(["--features", "rtt"]);
@@ -112,9 +112,12 @@ pub(crate) fn cargo(toolchain: &Toolchain, subcommand: &str, board: &Board) -> C
     command
 }
 
-/// The model that is included where none is named.
-fn default_model() -> PathBuf {
-    root().join("core/tests/models/v1-mixed.bsnn")
+/// The model that is included in a program where none is named.
+fn default_model(program: &str) -> PathBuf {
+    root().join(match program {
+        "stream" => "stream/motion/motion.bsnn",
+        _ => "core/tests/models/v1-mixed.bsnn",
+    })
 }
 
 /// Builds a binary or on-target test for a board, with a model inside.
@@ -124,7 +127,7 @@ pub(crate) fn build(
     name: &str,
     model: Option<&Path>,
 ) -> Outcome<Image> {
-    let model = model.map_or_else(default_model, Path::to_path_buf);
+    let model = model.map_or_else(|| default_model(name), Path::to_path_buf);
     let bytes = fs::read(&model).map_err(|error| {
         Failure::Usage(format!(
             "cannot read the model {}: {error}",

@@ -17,8 +17,8 @@ use crate::setup;
 
 /// Growth that needs no word, in percent.
 const FREE: f64 = 3.0;
-/// The programs; they include the small model that ships.
-const PROGRAMS: [&str; 3] = ["classify", "bench", "serve"];
+/// The programs; they include the small model that ships, `stream` its own.
+const PROGRAMS: [&str; 4] = ["classify", "bench", "serve", "stream"];
 
 /// Flags of `cargo xtask sizes`.
 #[derive(clap::Args)]

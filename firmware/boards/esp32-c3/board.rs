@@ -10,7 +10,7 @@ use embedded_hal::digital::{ErrorType, OutputPin};
 use portable_atomic::{AtomicU32, Ordering};
 
 use crate::machine::Facts;
-use crate::register::Register;
+use crate::register::{OpenDrain, Register};
 
 pub(crate) const NAME: &str = "esp32-c3";
 
@@ -187,4 +187,37 @@ impl OutputPin for BusyPin {
         self.clear.write(Self::MASK);
         Ok(())
     }
+}
+
+/// Clock cycles of half a period of the sensor's bus, 5 us at 80 MHz.
+pub(crate) const HALF_PERIOD: u32 = 400;
+
+/// SCL on GPIO6 and SDA on GPIO5.
+pub(crate) fn sensor_pins() -> [OpenDrain; 2] {
+    [6, 5].map(|pin| {
+        // SAFETY: registers of the GPIO matrix and the pin's multiplexer (chapter 5).
+        let (mut kind, mut output, mut function, mut enable, clear, set, level) = unsafe {
+            (
+                Register::<u32>::at(0x6000_4074 + 4 * pin),
+                Register::<u32>::at(0x6000_4554 + 4 * pin),
+                Register::<u32>::at(0x6000_9004 + 4 * pin),
+                Register::<u32>::at(0x6000_4024),
+                Register::at(0x6000_400C),
+                Register::at(0x6000_4008),
+                Register::at(0x6000_403C),
+            )
+        };
+        let mut line = OpenDrain {
+            low: (clear, 1 << pin),
+            release: (set, 1 << pin),
+            level: (level, 1 << pin),
+        };
+        line.set(true);
+        // Open-drain; the plain output signal; GPIO, input on, pulled up.
+        kind.write(1 << 2);
+        output.write(128);
+        function.write(1 << 12 | 2 << 10 | 1 << 9 | 1 << 8);
+        enable.write(1 << pin);
+        line
+    })
 }

@@ -8,7 +8,7 @@ use core::convert::Infallible;
 use embedded_hal::digital::{ErrorType, OutputPin};
 
 use crate::machine::Facts;
-use crate::register::Register;
+use crate::register::{OpenDrain, Register};
 
 pub(crate) const NAME: &str = "nrf52840-dk";
 
@@ -69,4 +69,29 @@ impl OutputPin for BusyPin {
         self.set.write(Self::MASK);
         Ok(())
     }
+}
+
+/// Clock cycles of half a period of the sensor's bus, 5 us.
+pub(crate) const HALF_PERIOD: u32 = 320;
+
+/// SCL on P0.27 and SDA on P0.26, so named on the board's edge.
+pub(crate) fn sensor_pins() -> [OpenDrain; 2] {
+    [27, 26].map(|pin| {
+        // SAFETY: PIN_CNF, OUTCLR, OUTSET and IN of P0.
+        let (mut configuration, clear, set, level) = unsafe {
+            (
+                Register::<u32>::at(0x5000_0700 + 4 * pin),
+                Register::at(0x5000_050C),
+                Register::at(0x5000_0508),
+                Register::at(0x5000_0510),
+            )
+        };
+        // Standard low, disconnected high; pulled up; input and output.
+        configuration.write(6 << 8 | 3 << 2 | 1);
+        OpenDrain {
+            low: (clear, 1 << pin),
+            release: (set, 1 << pin),
+            level: (level, 1 << pin),
+        }
+    })
 }

@@ -2,6 +2,7 @@
 //! one piece.
 
 use crate::machine::Facts;
+use crate::register::OpenDrain;
 
 #[path = "../../src/chip/rp2.rs"]
 mod rp2;
@@ -31,6 +32,7 @@ const CHIP: rp2::Chip = rp2::Chip {
     out_set: 0x18,
     out_clear: 0x20,
     enable_set: 0x38,
+    enable_clear: 0x40,
 };
 
 /// The smallest image definition: an executable for the Arm core in the secure state (RP2350
@@ -53,4 +55,12 @@ impl BusyPin {
     pub(crate) fn claim() -> Self {
         CHIP.output(25)
     }
+}
+
+/// Clock cycles of half a period of the sensor's bus, 5 us.
+pub(crate) const HALF_PERIOD: u32 = 750;
+
+/// SCL on GP5 and SDA on GP4, the board's pins 7 and 6.
+pub(crate) fn sensor_pins() -> [OpenDrain; 2] {
+    [5, 4].map(|pin| CHIP.open_drain(pin))
 }

@@ -7,7 +7,7 @@ use core::convert::Infallible;
 use embedded_hal::digital::{ErrorType, OutputPin};
 
 use crate::machine::Facts;
-use crate::register::{Register, wait_for};
+use crate::register::{OpenDrain, Register, wait_for};
 
 pub(crate) const NAME: &str = "stm32f4-discovery";
 
@@ -26,7 +26,7 @@ const FLASH_ACR: usize = 0x4002_3C00;
 /// Port D (chapter 8).
 const GPIOD: usize = 0x4002_0C00;
 
-/// 168 MHz from the crystal of 8 MHz, and the clock of port D. Without the crystal the processor
+/// 168 MHz from the crystal of 8 MHz, and the clocks of ports B and D. Without the crystal the processor
 /// stays at the 16 MHz of its internal oscillator.
 fn start() {
     // SAFETY: device registers of the STM32F407, touched by nothing else.
@@ -39,7 +39,7 @@ fn start() {
             Register::<u32>::at(FLASH_ACR),
         )
     };
-    ahb1.write(ahb1.read() | 1 << 3);
+    ahb1.write(ahb1.read() | 1 << 3 | 1 << 1);
     // HSEON, and what follows once the crystal swings.
     cr.write(cr.read() | 1 << 16);
     if !wait_for(&cr, 1 << 17) {
@@ -90,4 +90,35 @@ impl OutputPin for BusyPin {
         self.set_and_reset.write(1 << (16 + Self::PIN));
         Ok(())
     }
+}
+
+/// Clock cycles of half a period of the sensor's bus, 5 us.
+pub(crate) const HALF_PERIOD: u32 = 840;
+
+/// Port B (chapter 8).
+const GPIOB: usize = 0x4002_0400;
+
+/// SCL on PB6 and SDA on PB9, which the board's audio chip shares and pulls up.
+pub(crate) fn sensor_pins() -> [OpenDrain; 2] {
+    [6, 9].map(|pin| {
+        // SAFETY: MODER, OTYPER, IDR and BSRR of port B.
+        let (mut mode, mut kind, level, low, release) = unsafe {
+            (
+                Register::<u32>::at(GPIOB),
+                Register::<u32>::at(GPIOB + 0x04),
+                Register::at(GPIOB + 0x10),
+                Register::at(GPIOB + 0x18),
+                Register::<u32>::at(GPIOB + 0x18),
+            )
+        };
+        let mut line = OpenDrain {
+            low: (low, 1 << (16 + pin)),
+            release: (release, 1 << pin),
+            level: (level, 1 << pin),
+        };
+        line.set(true);
+        kind.write(kind.read() | 1 << pin);
+        mode.write(mode.read() & !(0b11 << (2 * pin)) | 0b01 << (2 * pin));
+        line
+    })
 }

@@ -7,7 +7,7 @@ use core::convert::Infallible;
 
 use embedded_hal::digital::{ErrorType, OutputPin};
 
-use crate::register::{Register, wait_for};
+use crate::register::{OpenDrain, Register, wait_for};
 
 /// Where the blocks lie, and what differs in them.
 pub(crate) struct Chip {
@@ -27,6 +27,7 @@ pub(crate) struct Chip {
     pub(crate) out_set: usize,
     pub(crate) out_clear: usize,
     pub(crate) enable_set: usize,
+    pub(crate) enable_clear: usize,
 }
 
 /// The single-cycle port on both chips.
@@ -86,6 +87,20 @@ impl Chip {
             set: register(PORT + self.out_set),
             clear: register(PORT + self.out_clear),
             mask: 1 << pin,
+        }
+    }
+
+    /// A pin that is pulled up and can be pulled low.
+    pub(crate) fn open_drain(&self, pin: u32) -> OpenDrain {
+        // The output is low, and enabled to pull the line down.
+        register(PORT + self.enable_clear).write(1 << pin);
+        register(PORT + self.out_clear).write(1 << pin);
+        register(self.pads + 0x04 + 4 * pin as usize).write(0x5A);
+        register(self.pins + 0x04 + 8 * pin as usize).write(5);
+        OpenDrain {
+            low: (register(PORT + self.enable_set), 1 << pin),
+            release: (register(PORT + self.enable_clear), 1 << pin),
+            level: (register(PORT + 0x04), 1 << pin),
         }
     }
 }

@@ -11,7 +11,7 @@ use core::ptr::addr_of_mut;
 use rtt_target::rtt::{RttChannel, RttHeader};
 use rtt_target::{ChannelMode, DownChannel, UpChannel};
 
-use crate::board::{Gone, Sent};
+use crate::board::Sent;
 
 /// Bytes on the way to the host.
 const UP: usize = 1024;
@@ -94,11 +94,11 @@ impl Console {
         {
             filled += self.down.read(rest);
         }
-        self.gone = false;
         true
     }
 
-    /// Sends text; waits for room, but not for ever.
+    /// Sends text; waits for room, but not for ever. What finds none is dropped: a device in the field
+    /// goes on without a host.
     pub(crate) fn send(&mut self, text: &str) -> Sent {
         let mut sent = 0;
         let mut looks = 0;
@@ -110,13 +110,16 @@ impl Console {
             match self.up.write(rest) {
                 0 if self.gone || looks >= PATIENCE => {
                     self.gone = true;
-                    return Err(Gone);
+                    return Ok(());
                 }
                 0 => {
                     looks += 1;
                     spin_loop();
                 }
-                taken => (sent, looks) = (sent + taken, 0),
+                taken => {
+                    (sent, looks) = (sent + taken, 0);
+                    self.gone = false;
+                }
             }
         }
         Ok(())

@@ -28,6 +28,12 @@ pub(crate) struct Facts {
     pub(crate) start: fn(),
 }
 
+/// Waits for at least so many clock cycles.
+#[cfg(real_board)]
+pub(crate) fn wait_cycles(cycles: u32) {
+    cortex_m::asm::delay(cycles);
+}
+
 /// Starts the program anew.
 pub(crate) fn reset() -> ! {
     SCB::sys_reset()

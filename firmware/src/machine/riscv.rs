@@ -22,6 +22,12 @@ pub(crate) struct Facts {
     pub(crate) reset: fn() -> !,
 }
 
+/// Waits for at least so many clock cycles.
+#[cfg(real_board)]
+pub(crate) fn wait_cycles(cycles: u32) {
+    riscv::asm::delay(cycles);
+}
+
 /// Starts the program anew.
 pub(crate) fn reset() -> ! {
     (FACTS.reset)()
