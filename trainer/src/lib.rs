@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod curves;
 pub mod data;
+pub mod device;
 pub mod encoding;
 pub mod error;
 pub mod evaluate;

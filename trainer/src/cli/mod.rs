@@ -3,6 +3,7 @@
 
 pub mod curves;
 pub mod data;
+pub mod device;
 pub mod eval;
 pub mod export;
 pub mod inspect;
@@ -41,6 +42,8 @@ pub enum Command {
     Trace(trace::Args),
     /// Run a model on the host and on emulated devices and compare every bit
     Verify(verify::Args),
+    /// Talk to a device that runs the firmware's `serve`
+    Device(device::Args),
     /// Draw loss, accuracy, thresholds, firing rates and dead neurons of trainings
     Curves(curves::Args),
     /// Write the report of a run: one HTML page
@@ -64,6 +67,7 @@ impl Cli {
             Command::Inspect(args) => inspect::run(args),
             Command::Trace(args) => trace::run(args),
             Command::Verify(args) => verify::run(args),
+            Command::Device(args) => device::run(args),
             Command::Curves(args) => curves::run(args),
             Command::Report(args) => report::run(args),
             Command::Temporal(args) => temporal::run(args),

@@ -1,7 +1,7 @@
 //! `bitspike verify`.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use bitspike_core::model::Model;
@@ -54,7 +54,7 @@ pub fn run(args: Args) -> Result<()> {
     let path = model_path(&args.model)?;
     let words = model_file::read(&path)?;
     let model = model_file::view(&words)?;
-    let samples = samples(&args, &model)?;
+    let samples = samples(&model, args.samples as usize, args.data.as_deref())?;
     let mut images = Vec::new();
     for machine in &args.on {
         let host = machine == "host";
@@ -108,9 +108,9 @@ pub fn run(args: Args) -> Result<()> {
     )))
 }
 
-fn samples(args: &Args, model: &Model<'_>) -> Result<Vec<Sample>> {
-    let count = args.samples as usize;
-    let Some(dir) = &args.data else {
+/// The first test samples of a data set, or seeded inputs.
+pub(super) fn samples(model: &Model<'_>, count: usize, data: Option<&Path>) -> Result<Vec<Sample>> {
+    let Some(dir) = data else {
         return Ok(seeded_samples(model, count, SEED));
     };
     let encoding = model_file::encoding(model)?;
@@ -132,7 +132,7 @@ fn samples(args: &Args, model: &Model<'_>) -> Result<Vec<Sample>> {
     Ok((0..count).map(|index| test.sample(index)).collect())
 }
 
-fn progress_bar(len: u64) -> ProgressBar {
+pub(super) fn progress_bar(len: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

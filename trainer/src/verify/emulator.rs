@@ -41,12 +41,23 @@ impl Image {
     /// [`Error::Usage`] for an unknown machine or missing set-up, [`Error::Failed`] where the build
     /// fails or the model does not fit; the build's own message goes to stderr.
     pub fn build(machine: &str, model: &Path) -> Result<Self> {
+        Self::build_program(machine, "classify", Some(model))
+    }
+
+    /// Builds a program of the firmware, with a model inside: the small one that ships, if none.
+    ///
+    /// # Errors
+    /// As [`Image::build`].
+    pub fn build_program(machine: &str, program: &str, model: Option<&Path>) -> Result<Self> {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-        let model = std::path::absolute(model)
-            .map_err(|error| Error::usage(format!("{}: {error}", model.display())))?;
-        let output = Command::new("cargo")
-            .args(["xtask", "firmware", machine, "--json", "--model"])
-            .arg(&model)
+        let mut command = Command::new("cargo");
+        command.args(["xtask", "firmware", machine, "--json", "--bin", program]);
+        if let Some(model) = model {
+            let model = std::path::absolute(model)
+                .map_err(|error| Error::usage(format!("{}: {error}", model.display())))?;
+            command.arg("--model").arg(model);
+        }
+        let output = command
             .current_dir(root)
             .stderr(Stdio::inherit())
             .output()
@@ -175,7 +186,7 @@ fn compare_states(
 }
 
 /// The first neuron of a layer that differs from the state a device sent.
-fn difference(
+pub(super) fn difference(
     network: &Network<'_>,
     layer: usize,
     spikes: &[u32],

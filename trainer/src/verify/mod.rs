@@ -5,6 +5,7 @@
 //! state of every step, and the first neuron that differs is named.
 
 mod emulator;
+mod link;
 
 use bitspike_core::decode::Decision;
 use bitspike_core::hash::StateHash;
@@ -14,6 +15,8 @@ use bitspike_core::network::{Difference, Network};
 use serde::Serialize;
 
 pub use emulator::{Image, verify_on};
+pub(crate) use link::frame_of;
+pub use link::{Depth, check_model, verify_device};
 
 use crate::sample::{Frame, Sample};
 use crate::{Error, Result};
