@@ -41,6 +41,20 @@ pub trait Port: Send {
     }
 }
 
+impl Port for Box<dyn Port> {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.as_mut().send(bytes)
+    }
+
+    fn receive(&mut self, buffer: &mut [u8], wait: Duration) -> io::Result<usize> {
+        self.as_mut().receive(buffer, wait)
+    }
+
+    fn now(&self) -> Duration {
+        self.as_ref().now()
+    }
+}
+
 /// Opens a line by its name: the path of a serial port, `tcp:HOST:PORT`, or `emulator:BOARD`, which
 /// builds and starts the board's `serve` with a model inside (the small one that ships, if none).
 ///
