@@ -3,15 +3,19 @@
     pip install -r tests/boards/requirements.txt
     cargo xtask firmware rp2040-pico                        # prints the path of the ELF
     python tests/boards/emulate.py rp2040-pico ELF < requests
+    python tests/boards/emulate.py rp2040-pico SERVE_ELF 7777 & bitspike device info --port tcp:localhost:7777
 
-Standard input goes to the board by RTT, what the board sends by RTT to standard output; a line on
-stderr lists the device registers that were written. Flash and RAM lie where the board's memory.x
-says; flash is loaded, RAM is filled with a pattern. A device register reads as all ones, so that no
-program waits for one. This shows that the start code, the memory map and the arithmetic are right,
-and says nothing about the devices themselves.
+Standard input goes to the board by RTT, what the board sends by RTT to standard output; with a port, its
+serial line is a socket there. A line on stderr lists the device registers that were written first.
+Flash and RAM lie where the board's memory.x says; flash is loaded, RAM is filled with a pattern. A
+device register reads as all ones, so that no program waits for one; only the UART is one, by the same
+pages of the manuals as the firmware's driver. This shows that the start code, the memory map and the
+arithmetic are right, and little about the devices.
 """
 
 import re
+import select
+import socket
 import struct
 import sys
 from pathlib import Path
@@ -28,6 +32,55 @@ ARM = {0xC24: UC_CPU_ARM_CORTEX_M4, 0xC60: UC_CPU_ARM_CORTEX_M0, 0xD21: UC_CPU_A
 COUNTERS = (0x7E0, 0x7E1, 0x7E2)  # the ESP32-C3's own
 
 
+class Uart:
+    """The serial line of a board: which registers hold data and state."""
+
+    BASES = {
+        "nrf52840-dk": 0x4000_2000,
+        "rp2040-pico": 0x4003_4000,
+        "rp2350-pico2": 0x4007_0000,
+        "stm32f4-discovery": 0x4000_4400,
+        "esp32-c3": 0x6000_0000,
+    }
+    # Offsets of received data, of data to send and of the state; state with and without a byte.
+    KINDS = {
+        "nrf52840-dk": (0x518, 0x51C, 0x108, 1, 0),
+        "rp2040-pico": (0x00, 0x00, 0x18, 0, 1 << 4),
+        "rp2350-pico2": (0x00, 0x00, 0x18, 0, 1 << 4),
+        "stm32f4-discovery": (0x04, 0x04, 0x00, 1 << 7 | 1 << 5, 1 << 7),
+        "esp32-c3": (0x00, 0x00, 0x1C, 1, 0),
+    }
+
+    def __init__(self, board, connection):
+        base = self.BASES[board]
+        received, sent, state, self.with_byte, self.without = self.KINDS[board]
+        self.received, self.sent, self.state = base + received, base + sent, base + state
+        self.connection, self.waiting, self.closed = connection, bytearray(), False
+        self.looks = 0
+
+    def look(self):
+        # A program that sends looks too, and must not wait; one that has looked often does nothing else.
+        self.looks += 1
+        patience = 0.02 if self.looks > 200 else 0
+        if not self.waiting and select.select([self.connection], [], [], patience)[0]:
+            self.waiting += self.connection.recv(4096)
+            self.closed = not self.waiting
+        return self.with_byte if self.waiting else self.without
+
+    def read(self, address):
+        if address == self.state:
+            return self.look()
+        if address == self.received and self.waiting:
+            self.looks = 0
+            return self.waiting.pop(0)
+        return 0xFFFF_FFFF
+
+    def write(self, address, value):
+        if address == self.sent:
+            self.looks = 0
+            self.connection.send(bytes([value & 0xFF]))
+
+
 def regions(script):
     """Name, origin and length of the regions in a linker script."""
     unit = {"K": 1 << 10, "M": 1 << 20, "": 1}
@@ -41,9 +94,9 @@ def regions(script):
 
 
 class Machine:
-    def __init__(self, board, elf):
+    def __init__(self, board, elf, uart):
         folder = FOLDER / board
-        self.elf, self.written, self.end = elf, [], False
+        self.elf, self.uart, self.written, self.end = elf, uart, [], False
         self.riscv = elf.header["e_machine"] == "EM_RISCV"
         source = (folder / "board.rs").read_text()
         if self.riscv:
@@ -58,7 +111,7 @@ class Machine:
             self.uc.mmio_map(0xE000_0000, 1 << 20, self.system, None, self.write, 0xE000_0000)
         self.uc.hook_add(UC_HOOK_INTR, self.trap)
         for base in [0x6000_0000] if self.riscv else [0x4000_0000, 0x5000_0000, 0xD000_0000]:
-            self.uc.mmio_map(base, 1 << 24, lambda *_: 0xFFFF_FFFF, None, self.write, base)
+            self.uc.mmio_map(base, 1 << 24, self.read, base, self.write, base)
         # The boot block and the code behind it share a page; Unicorn takes whole pages, once.
         mapped = 0
         for name, origin, length in regions((folder / "memory.x").read_text()):
@@ -81,8 +134,20 @@ class Machine:
     def word(self, address):
         return struct.unpack("<I", self.uc.mem_read(address, 4))[0]
 
+    def read(self, uc, offset, _size, base):
+        if not self.uart:
+            return 0xFFFF_FFFF
+        value = self.uart.read(base + offset)
+        if self.uart.closed:
+            self.end = True
+            uc.emu_stop()
+        return value
+
     def write(self, _uc, offset, _size, value, base):
-        self.written.append(f"{base + offset:#x}={value:#x}")
+        if self.uart:
+            self.uart.write(base + offset, value)
+        if len(self.written) < 100:
+            self.written.append(f"{base + offset:#x}={value:#x}")
 
     def system(self, _uc, offset, _size, _base):
         return self.cpuid if offset == 0xED00 else 0
@@ -117,7 +182,7 @@ class Machine:
         return said, given
 
     def run(self, given, out):
-        for _ in range(RUNS):
+        for _ in range(RUNS if not self.uart else 1 << 60):
             try:
                 self.uc.emu_start(self.pc, 0xFFFF_FFFE, count=RUN)
             except UcError as error:
@@ -134,10 +199,17 @@ class Machine:
 
 
 def main():
-    board, path = sys.argv[1:]
+    board, path, *port = sys.argv[1:]
+    uart = None
+    if port:
+        listener = socket.create_server(("127.0.0.1", int(port[0])))
+        connection, _ = listener.accept()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        uart = Uart(board, connection)
     with open(path, "rb") as file:
-        machine = Machine(board, ELFFile(file))
-        machine.run(sys.stdin.buffer.read() or b"Q", sys.stdout.buffer)
+        machine = Machine(board, ELFFile(file), uart)
+    given = b"" if uart else sys.stdin.buffer.read() or b"Q"
+    machine.run(given, sys.stdout.buffer)
     print("registers written:", *machine.written, file=sys.stderr)
 
 

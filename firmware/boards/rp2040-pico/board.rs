@@ -17,11 +17,12 @@ pub(crate) const FACTS: Facts = Facts {
     start: || CHIP.start(),
 };
 
-const CHIP: rp2::Chip = rp2::Chip {
+pub(crate) const CHIP: rp2::Chip = rp2::Chip {
     resets: 0x4000_C000,
     reset_pads: 1 << 8,
     reset_pins: 1 << 5,
     reset_pll: 1 << 12,
+    reset_uart: 1 << 22,
     clocks: 0x4000_8000,
     crystal: 0x4002_4000,
     pll: 0x4002_8000,

@@ -17,11 +17,12 @@ pub(crate) const FACTS: Facts = Facts {
     start: || CHIP.start(),
 };
 
-const CHIP: rp2::Chip = rp2::Chip {
+pub(crate) const CHIP: rp2::Chip = rp2::Chip {
     resets: 0x4002_0000,
     reset_pads: 1 << 9,
     reset_pins: 1 << 6,
     reset_pll: 1 << 14,
+    reset_uart: 1 << 26,
     clocks: 0x4001_0000,
     crystal: 0x4004_8000,
     pll: 0x4005_0000,

@@ -122,3 +122,30 @@ pub(crate) fn sensor_pins() -> [OpenDrain; 2] {
         line
     })
 }
+
+/// Port A (chapter 8).
+const GPIOA: usize = 0x4002_0000;
+
+/// Pins PA2 and PA3 to USART 2, and its clock on; how fast that clock is.
+pub(crate) fn open_usart2() -> u32 {
+    // SAFETY: AHB1ENR, APB1ENR and CFGR of the clock control, MODER and AFRL of port A.
+    let (mut ahb1, mut apb1, cfgr, mut mode, mut function) = unsafe {
+        (
+            Register::<u32>::at(RCC + 0x30),
+            Register::<u32>::at(RCC + 0x40),
+            Register::<u32>::at(RCC + 0x08),
+            Register::<u32>::at(GPIOA),
+            Register::<u32>::at(GPIOA + 0x20),
+        )
+    };
+    ahb1.write(ahb1.read() | 1);
+    apb1.write(apb1.read() | 1 << 17);
+    function.write(function.read() & !(0xFF << 8) | 0x77 << 8);
+    mode.write(mode.read() & !(0xF << 4) | 0xA << 4);
+    // A quarter of 168 MHz, or what there is without the crystal.
+    if cfgr.read() >> 2 & 0b11 == 0b10 {
+        42_000_000
+    } else {
+        16_000_000
+    }
+}

@@ -12,10 +12,11 @@ use crate::register::{OpenDrain, Register, wait_for};
 /// Where the blocks lie, and what differs in them.
 pub(crate) struct Chip {
     pub(crate) resets: usize,
-    /// Bits of `RESET`: the pads, the pins' functions, the PLL.
+    /// Bits of `RESET`: the pads, the pins' functions, the PLL, the first UART.
     pub(crate) reset_pads: u32,
     pub(crate) reset_pins: u32,
     pub(crate) reset_pll: u32,
+    pub(crate) reset_uart: u32,
     pub(crate) clocks: usize,
     pub(crate) crystal: usize,
     pub(crate) pll: usize,
@@ -74,6 +75,18 @@ impl Chip {
     fn release(&self, bits: u32) {
         register(self.resets + CLEAR).write(bits);
         wait_for(&register(self.resets + 0x08), bits);
+    }
+
+    /// UART 0 on the pins 0 and 1, fed by the system's clock.
+    #[allow(dead_code, reason = "only `serve` opens it")]
+    pub(crate) fn open_uart(&self) {
+        register(self.clocks + 0x48).write(1 << 11);
+        self.release(self.reset_uart);
+        for pin in [0, 1] {
+            // Input on, pulled up; function 2 is the UART.
+            register(self.pads + 0x04 + 4 * pin).write(0x5A);
+            register(self.pins + 0x04 + 8 * pin).write(2);
+        }
     }
 
     /// A pin as an output of the processor.

@@ -6,12 +6,18 @@
 #![allow(dead_code, reason = "a build is for one board, with one of these")]
 
 mod cmsdk;
+mod esp32;
 mod nrf;
 mod ns16550;
+mod pl011;
+mod stm32;
 
 pub use cmsdk::Cmsdk;
+pub use esp32::Esp32;
 pub use nrf::Nrf;
 pub use ns16550::Ns16550;
+pub use pl011::Pl011;
+pub use stm32::Stm32;
 
 /// A serial line.
 ///
