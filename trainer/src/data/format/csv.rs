@@ -9,8 +9,7 @@
 //! The events of a sample stand together; `y` and `polarity` may be left out, they are then 0. A
 //! sample without events has one line whose last columns are empty.
 
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::{BufWriter, IntoInnerError, Write as _};
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
@@ -20,6 +19,7 @@ use super::{Format, Item, Sink, Source, named};
 use crate::data::Part;
 use crate::data::files::Files;
 use crate::data::frames::Event;
+use crate::files::{WholeFile, cannot_write};
 use crate::{Error, Result};
 
 const COLUMNS: &str = "sample,class,time_us,x,y,polarity";
@@ -133,15 +133,14 @@ pub(super) fn parse(bytes: &[u8], source: &Source, sink: &mut Sink<'_>) -> Resul
 #[derive(Debug)]
 pub(in crate::data) struct Writer {
     path: PathBuf,
-    temporary: PathBuf,
     out: Output,
     samples: u64,
 }
 
 #[derive(Debug)]
 enum Output {
-    Plain(BufWriter<File>),
-    Compressed(GzEncoder<BufWriter<File>>),
+    Plain(BufWriter<WholeFile>),
+    Compressed(GzEncoder<BufWriter<WholeFile>>),
 }
 
 impl std::io::Write for Output {
@@ -166,11 +165,7 @@ impl Writer {
     /// # Errors
     /// [`Error::Failed`] where it cannot be written.
     pub(in crate::data) fn new(path: &Path) -> Result<Self> {
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(format!(".{}.tmp", std::process::id()));
-        let temporary = PathBuf::from(temporary);
-        let file = File::create(&temporary).map_err(|error| cannot(path, &error))?;
-        let file = BufWriter::new(file);
+        let file = BufWriter::new(WholeFile::create(path)?);
         let out = if path.extension().is_some_and(|ending| ending == "gz") {
             Output::Compressed(GzEncoder::new(file, Compression::default()))
         } else {
@@ -178,7 +173,6 @@ impl Writer {
         };
         let mut writer = Self {
             path: path.to_owned(),
-            temporary,
             out,
             samples: 0,
         };
@@ -187,7 +181,7 @@ impl Writer {
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) -> Result<()> {
-        writeln!(self.out, "{line}").map_err(|error| cannot(&self.path, &error))
+        writeln!(self.out, "{line}").map_err(|error| cannot_write(&self.path, &error))
     }
 
     /// Adds a sample.
@@ -221,27 +215,13 @@ impl Writer {
     ///
     /// # Errors
     /// [`Error::Failed`] where it cannot be written.
-    pub(in crate::data) fn finish(mut self) -> Result<()> {
-        let path = self.path.clone();
-        let mut end = || {
-            self.out.flush()?;
-            if let Output::Compressed(out) = &mut self.out {
-                out.try_finish()?;
-                out.get_mut().flush()?;
-            }
-            std::fs::rename(&self.temporary, &self.path)
+    pub(in crate::data) fn finish(self) -> Result<()> {
+        let out = match self.out {
+            Output::Plain(out) => Ok(out),
+            Output::Compressed(out) => out.finish(),
         };
-        end().map_err(|error| cannot(&path, &error))
+        let file = out.and_then(|out| out.into_inner().map_err(IntoInnerError::into_error));
+        file.map_err(|error| cannot_write(&self.path, &error))?
+            .finish()
     }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        // After `finish` it is not there any more.
-        let _ = std::fs::remove_file(&self.temporary);
-    }
-}
-
-fn cannot(path: &Path, error: &std::io::Error) -> Error {
-    Error::failed(format!("cannot write {}: {error}", path.display()))
 }
