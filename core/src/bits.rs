@@ -124,6 +124,32 @@ pub(crate) fn write(words: &mut [u32], offset: usize, count: usize, value: u32) 
     }
 }
 
+/// Replaces the `count` (at most 32) bits from `offset` on by what `change` makes of them.
+#[inline(always)]
+pub(crate) fn update(
+    words: &mut [u32],
+    offset: usize,
+    count: usize,
+    change: impl FnOnce(u32) -> u32,
+) {
+    let (index, shift) = (offset / 32, offset % 32);
+    let mask = low_mask(count);
+    let low = words.get(index).copied().unwrap_or(0) >> shift;
+    // Bits of two words are rare, and cost most.
+    let split = shift + count > 32;
+    let before = if split {
+        read(words, offset, count)
+    } else {
+        low & mask
+    };
+    let after = change(before);
+    if split {
+        write(words, offset, count, after);
+    } else if let Some(word) = words.get_mut(index) {
+        *word ^= (after ^ before) << shift;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     extern crate std;

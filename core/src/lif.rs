@@ -15,8 +15,6 @@
 //! This is the discrete LIF neuron with a reset delayed by one step, snnTorch's `Leaky` with
 //! `reset_delay=True`.
 
-use core::ops::{Add, Mul, Shl, Shr, Sub};
-
 use serde::{Deserialize, Serialize};
 
 /// What follows a spike, one time step later.
@@ -132,32 +130,45 @@ pub struct Neuron {
     pub bias: i32,
 }
 
-/// Arithmetic of the membrane equation in one width; both give the same word where the narrow one
-/// is proven not to overflow.
-trait Width:
-    Copy
-    + Ord
-    + From<i32>
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Shl<u32, Output = Self>
-    + Shr<u32, Output = Self>
-{
-    fn narrow(self) -> i32;
+/// The membrane equation of `i16` membranes in 32 bits, without a branch, for loops over neurons.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Narrow {
+    beta: i32,
+    /// `2^F`; sums come shifted where `F < 0`.
+    scale: i32,
+    /// 1 where a spike subtracts the threshold, else 0.
+    subtract: i32,
+    /// Whether a spike sets the membrane to 0.
+    pub(crate) zero: bool,
 }
 
-impl Width for i32 {
+impl Narrow {
+    /// What a neuron adds to its decayed membrane: `(x << F) + c`, of a sum that is shifted to the
+    /// right already where `F < 0`.
     #[inline(always)]
-    fn narrow(self) -> i32 {
-        self
+    pub(crate) fn drive(self, sum: i32, bias: i16) -> i32 {
+        sum * self.scale + i32::from(bias)
     }
-}
 
-impl Width for i64 {
+    /// The membrane after a step, and the spike in the highest bit. The spike of the step before
+    /// is the lowest bit of `spiked`; reset "zero" has set the membrane to 0 before.
     #[inline(always)]
-    fn narrow(self) -> i32 {
-        self as i32
+    pub(crate) fn update(
+        self,
+        membrane: i16,
+        spiked: u32,
+        drive: i32,
+        threshold: i16,
+    ) -> (i16, u32) {
+        let threshold = i32::from(threshold);
+        let v = ((self.beta * i32::from(membrane)) >> 15) + drive;
+        // A product with a bit: one instruction less than a condition.
+        let v = v - (spiked as i32 & self.subtract) * threshold;
+        // A constant range saturates in one instruction.
+        let after = v.clamp(i16::MIN.into(), i16::MAX.into());
+        // The sign of the difference: no flag to turn into a bit.
+        let spike = threshold.wrapping_sub(after) as u32 & 1 << 31;
+        (after as i16, spike)
     }
 }
 
@@ -174,43 +185,38 @@ impl Lif {
     /// ```
     #[inline]
     pub fn update(&self, neuron: Neuron) -> (i32, bool) {
-        self.equation::<i64>(neuron, self.membrane)
+        let threshold = i64::from(neuron.threshold);
+        let u = if neuron.spiked && self.reset == Reset::Zero {
+            0
+        } else {
+            neuron.membrane
+        };
+        let mut v = (i64::from(self.beta.to_bits()) * i64::from(u)) >> 15;
+        let left = self.fraction.max(0);
+        v += (i64::from(neuron.sum) >> self.right_shift()) << left;
+        v += i64::from(neuron.bias);
+        if neuron.spiked && self.reset == Reset::Subtract {
+            v -= threshold;
+        }
+        let (min, max) = self.membrane.range();
+        let membrane = v.clamp(min.into(), max.into());
+        (membrane as i32, membrane > threshold)
     }
 
-    /// As [`update`](Self::update) in 32 bits; the same words wherever [`is_narrow`](Self::is_narrow)
-    /// holds for the layer.
-    #[inline]
-    pub(crate) fn update_narrow(&self, neuron: Neuron) -> (i32, bool) {
-        // Narrow layers have this type; a constant range saturates in one instruction.
-        self.equation::<i32>(neuron, Membrane::I16)
-    }
-
-    /// The numerics of a neuron whose sums are drives already.
+    /// The equation in 32 bits; the same words as [`update`](Self::update) wherever
+    /// [`is_narrow`](Self::is_narrow) holds for the layer.
     #[inline(always)]
-    pub(crate) fn driven(self, reset: Reset) -> Self {
-        Self {
-            reset,
-            fraction: 0,
-            ..self
+    pub(crate) fn narrow(&self) -> Narrow {
+        Narrow {
+            beta: self.beta.to_bits().into(),
+            scale: 1 << self.fraction.max(0),
+            subtract: i32::from(self.reset == Reset::Subtract),
+            zero: self.reset == Reset::Zero,
         }
     }
 
-    /// `(x << F) + c`, what a narrow neuron adds to its decayed membrane.
-    #[inline(always)]
-    pub(crate) fn drive(&self, sum: i32, bias: i32) -> i32 {
-        self.current(sum) + bias
-    }
-
-    /// `x << F`, in the width where it is proven to fit.
-    #[inline(always)]
-    fn current<W: Width>(&self, sum: W) -> W {
-        // One of the two shifts is by 0: no branch in a loop over neurons.
-        let left = u32::from(self.fraction.max(0).unsigned_abs());
-        (sum >> self.right_shift()) << left
-    }
-
     /// Bits by which synaptic sums are shifted to the right: `-F` where `F < 0`.
-    fn right_shift(&self) -> u32 {
+    pub(crate) fn right_shift(&self) -> u32 {
         self.fraction.min(0).unsigned_abs().into()
     }
 
@@ -224,25 +230,6 @@ impl Lif {
         };
         // Decay, bias and threshold are at most 2^15 each in i16.
         self.membrane == Membrane::I16 && shifted < (1 << 31) - 3 * (1 << 15)
-    }
-
-    #[inline(always)]
-    fn equation<W: Width>(&self, neuron: Neuron, membrane: Membrane) -> (i32, bool) {
-        let threshold = W::from(neuron.threshold);
-        let u = if neuron.spiked && self.reset == Reset::Zero {
-            0
-        } else {
-            neuron.membrane
-        };
-        let mut v = (W::from(i32::from(self.beta.to_bits())) * W::from(u)) >> 15;
-        v = v + self.current(W::from(neuron.sum));
-        v = v + W::from(neuron.bias);
-        if neuron.spiked && self.reset == Reset::Subtract {
-            v = v - threshold;
-        }
-        let (min, max) = membrane.range();
-        let membrane = v.clamp(W::from(min), W::from(max));
-        (membrane.narrow(), membrane > threshold)
     }
 }
 
@@ -355,7 +342,11 @@ mod tests {
                 membrane: membrane.into(), spiked, sum, threshold: threshold.into(), bias: bias.into(),
             };
             prop_assume!(lif.is_narrow(sum.unsigned_abs().into()));
-            prop_assert_eq!(lif.update_narrow(neuron), lif.update(neuron));
+            let narrow = lif.narrow();
+            let drive = narrow.drive(sum >> lif.right_shift(), bias);
+            let before = if spiked && reset == Reset::Zero { 0 } else { membrane };
+            let (after, spike) = narrow.update(before, spiked.into(), drive, threshold);
+            prop_assert_eq!((i32::from(after), spike == 1 << 31), lif.update(neuron));
         }
     }
 }

@@ -214,6 +214,7 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
         let channels = usize::from(first.output().channels);
         let (half, _) = static_sums(first, kind);
         let (biases, lif) = (self.model.biases(first), first.lif());
+        let (shift, lif) = (lif.right_shift(), lif.narrow());
         // The reference is the definition, bias by bias.
         let narrow = half && first.is_narrow() && self.kernel != Some(Kernel::Reference);
         let stored = &mut *self.sums;
@@ -225,11 +226,11 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
                 let neuron = position * channels + first;
                 let stored = bytemuck::cast_slice_mut::<u32, i16>(stored).get_mut(neuron..);
                 let values = sums.iter().take(channels - first);
-                let biases = biases.halves(neuron, first, &common);
+                let biases = biases.halves(neuron, first).unwrap_or(&common);
                 let values = values.zip(biases);
-                let (lif, mut lost) = (lif, 0);
+                let mut lost = 0;
                 for (to, (&sum, &bias)) in stored.unwrap_or(&mut []).iter_mut().zip(values) {
-                    let drive = lif.drive(sum, bias.into());
+                    let drive = lif.drive(sum >> shift, bias);
                     *to = drive as i16;
                     lost |= i32::from(*to) ^ drive;
                 }

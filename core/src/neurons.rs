@@ -1,7 +1,7 @@
 //! The neurons of a layer: a run of them advances by one step.
 
 use crate::bits;
-use crate::lif::{Lif, Membrane, Neuron, Reset};
+use crate::lif::{Lif, Membrane, Narrow, Neuron};
 use crate::model::{Layer, Model, Parameters};
 
 /// Neurons that are updated together, as many as a word has bits.
@@ -10,6 +10,7 @@ pub(crate) const TILE: usize = 32;
 /// Parameters and state of a layer's neurons.
 pub(crate) struct Neurons<'a> {
     lif: Lif,
+    equation: Narrow,
     /// Whether 32-bit arithmetic is proven exact.
     narrow: bool,
     thresholds: Parameters<'a>,
@@ -38,6 +39,7 @@ impl<'a> Neurons<'a> {
         let channels = usize::from(layer.output().channels);
         Self {
             lif: layer.lif(),
+            equation: layer.lif().narrow(),
             narrow: layer.is_narrow() && !wide,
             thresholds,
             biases,
@@ -76,25 +78,27 @@ impl<'a> Neurons<'a> {
     /// start at `channel`. What the sums hold afterwards is not defined.
     #[inline(never)]
     pub(crate) fn update(&mut self, first: usize, channel: usize, sums: &mut [i32]) {
-        for (index, sums) in sums.chunks_mut(TILE).enumerate() {
+        if !self.narrow {
+            return self.wide(first, channel, sums);
+        }
+        let shift = self.lif.right_shift();
+        if shift > 0 {
+            sums.iter_mut().for_each(|sum| *sum >>= shift);
+        }
+        for (index, sums) in sums.chunks(TILE).enumerate() {
             let (first, channel) = (first + TILE * index, channel + TILE * index);
-            let spiked = bits::read(self.spikes, first, sums.len());
-            let fired = if self.narrow {
-                // In two passes, which leaves each enough registers.
-                let lif = self.lif;
-                let biases = self.biases.halves(first, channel, &self.common_bias);
-                for (sum, &bias) in sums.iter_mut().zip(biases) {
-                    *sum = lif.drive(*sum, bias.into());
-                }
-                self.narrow(first, channel, spiked, sums)
-            } else {
-                self.wide(first, channel, spiked, sums)
-            };
-            bits::write(self.spikes, first, sums.len(), fired);
+            let biases = self.biases.halves(first, channel);
+            let biases = biases.unwrap_or(&self.common_bias);
+            let thresholds = tile(&self.threshold_tile, &self.thresholds, first, channel);
+            let count = sums.len();
+            let membranes = membranes(self.membranes, first);
+            bits::update(self.spikes, first, count, |spiked| {
+                advance_sums(&self.equation, membranes, thresholds, biases, sums, spiked)
+            });
         }
     }
 
-    /// Updates all neurons of a narrow layer, given their drives ([`Lif::drive`]).
+    /// Updates all neurons of a narrow layer, given their drives ([`Narrow::drive`]).
     #[inline(never)]
     pub(crate) fn update_driven(&mut self, drives: &[i16]) {
         // Where the thresholds repeat at least once a word, a tile goes on over the next
@@ -108,68 +112,31 @@ impl<'a> Neurons<'a> {
         for drives in drives.chunks(channels.max(1)) {
             for (index, drives) in drives.chunks(TILE).enumerate() {
                 let (first, channel) = (position + TILE * index, TILE * index);
-                let spiked = bits::read(self.spikes, first, drives.len());
-                let fired = self.narrow(first, channel, spiked, drives);
-                bits::write(self.spikes, first, drives.len(), fired);
+                let thresholds = tile(&self.threshold_tile, &self.thresholds, first, channel);
+                let membranes = membranes(self.membranes, first);
+                bits::update(self.spikes, first, drives.len(), |spiked| {
+                    advance_driven(&self.equation, membranes, thresholds, drives, spiked)
+                });
             }
             position += channels;
         }
     }
 
-    /// Up to 32 neurons with `i16` membranes, given their drives ([`Lif::drive`]).
-    #[inline(always)]
-    fn narrow<D: Copy + Into<i32>>(
-        &mut self,
-        first: usize,
-        channel: usize,
-        spiked: u32,
-        drives: &[D],
-    ) -> u32 {
-        let thresholds = match &self.threshold_tile {
-            // A run starts at a multiple of the tile, since a layer of more channels has only
-            // tiles of one value.
-            Some(tile) => tile.as_slice(),
-            None => self.thresholds.halves(first, channel, &[]),
-        };
-        let membranes = bytemuck::cast_slice_mut::<u32, i16>(self.membranes);
-        let membranes = membranes.get_mut(first..).unwrap_or(&mut []);
-        // Compiled once for each reset; without a spike nothing resets.
-        match self.lif.reset {
-            Reset::Subtract if spiked != 0 => {
-                let lif = self.lif.driven(Reset::Subtract);
-                update(lif, membranes, thresholds, spiked, drives)
-            }
-            Reset::Zero if spiked != 0 => {
-                let lif = self.lif.driven(Reset::Zero);
-                update(lif, membranes, thresholds, spiked, drives)
-            }
-            _ => update(
-                self.lif.driven(Reset::None),
-                membranes,
-                thresholds,
-                0,
-                drives,
-            ),
-        }
-    }
-
-    /// Up to 32 neurons of any kind.
+    /// As [`update`](Self::update), for neurons of any kind.
     #[inline(never)]
-    fn wide(&mut self, first: usize, channel: usize, spiked: u32, sums: &[i32]) -> u32 {
-        let mut fired = 0;
+    fn wide(&mut self, first: usize, channel: usize, sums: &[i32]) {
         for (k, &sum) in sums.iter().enumerate() {
             let neuron = first + k;
             let (after, spike) = self.lif.update(Neuron {
                 membrane: self.membrane(neuron),
-                spiked: spiked >> k & 1 == 1,
+                spiked: bits::bit(self.spikes, neuron),
                 sum,
                 threshold: self.thresholds.get(neuron, channel + k),
                 bias: self.biases.get(neuron, channel + k),
             });
             self.set_membrane(neuron, after);
-            fired |= u32::from(spike) << k;
+            bits::write(self.spikes, neuron, 1, spike.into());
         }
-        fired
     }
 
     fn membrane(&self, neuron: usize) -> i32 {
@@ -198,28 +165,82 @@ impl<'a> Neurons<'a> {
     }
 }
 
-/// Advances neurons of these membranes, thresholds and drives; returns their spikes.
+/// The thresholds from those of a neuron on.
 #[inline(always)]
-fn update<D: Copy + Into<i32>>(
-    lif: Lif,
+fn tile<'t>(
+    tile: &'t Option<[i16; TILE]>,
+    thresholds: &Parameters<'t>,
+    neuron: usize,
+    channel: usize,
+) -> &'t [i16] {
+    match tile {
+        // A run starts at a multiple of the tile, since a layer of more channels has only tiles of
+        // one value.
+        Some(tile) => tile,
+        None => thresholds.halves(neuron, channel).unwrap_or(&[]),
+    }
+}
+
+/// The `i16` membranes from that of a neuron on.
+#[inline(always)]
+fn membranes(words: &mut [u32], neuron: usize) -> &mut [i16] {
+    let membranes = bytemuck::cast_slice_mut::<u32, i16>(words);
+    membranes.get_mut(neuron..).unwrap_or(&mut [])
+}
+
+// Each loop stands in a function of its own, which leaves it all registers.
+
+/// Up to 32 neurons with these parameters and membranes, as many as there are sums; returns their
+/// spikes.
+#[inline(never)]
+fn advance_sums(
+    lif: &Narrow,
     membranes: &mut [i16],
     thresholds: &[i16],
-    mut spiked: u32,
-    drives: &[D],
+    biases: &[i16],
+    sums: &[i32],
+    spiked: u32,
 ) -> u32 {
-    let mut fired = 0;
-    for ((membrane, &threshold), &drive) in membranes.iter_mut().zip(thresholds).zip(drives) {
-        let (after, spike) = lif.update_narrow(Neuron {
-            membrane: i32::from(*membrane),
-            spiked: spiked & 1 == 1,
-            sum: drive.into(),
-            threshold: threshold.into(),
-            bias: 0,
+    let drives = sums.iter().zip(biases);
+    let drives = drives.map(|(&sum, &bias)| lif.drive(sum, bias));
+    advance(lif, membranes, thresholds, drives, spiked)
+}
+
+/// As [`advance_sums`], given the drives.
+#[inline(never)]
+fn advance_driven(
+    lif: &Narrow,
+    membranes: &mut [i16],
+    thresholds: &[i16],
+    drives: &[i16],
+    spiked: u32,
+) -> u32 {
+    let drives = drives.iter().map(|&drive| drive.into());
+    advance(lif, membranes, thresholds, drives, spiked)
+}
+
+#[inline(always)]
+fn advance(
+    lif: &Narrow,
+    membranes: &mut [i16],
+    thresholds: &[i16],
+    drives: impl ExactSizeIterator<Item = i32>,
+    spiked: u32,
+) -> u32 {
+    if lif.zero {
+        bits::visit_set(spiked, |k| {
+            if let Some(membrane) = membranes.get_mut(k) {
+                *membrane = 0;
+            }
         });
-        *membrane = after as i16;
-        spiked >>= 1;
-        fired = fired >> 1 | u32::from(spike) << 31;
     }
-    // The first neuron's spike is at the bottom of the word.
-    fired >> (TILE - drives.len())
+    let unused = TILE - drives.len();
+    // Spikes of the step before leave at the bottom, new ones come in at the top.
+    let mut spikes = spiked;
+    for ((membrane, &threshold), drive) in membranes.iter_mut().zip(thresholds).zip(drives) {
+        let (after, spike) = lif.update(*membrane, spikes, drive, threshold);
+        *membrane = after;
+        spikes = spikes >> 1 | spike;
+    }
+    spikes.wrapping_shr(unused as u32)
 }

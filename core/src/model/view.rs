@@ -479,7 +479,7 @@ impl<'a> Parameters<'a> {
             Some(Spread::Channel) if TILE.is_multiple_of(channels) => {
                 let mut tile = [0; TILE];
                 for positions in tile.chunks_mut(channels) {
-                    let parameters = self.halves(0, 0, &[]).iter();
+                    let parameters = self.halves(0, 0).unwrap_or(&[]).iter();
                     positions
                         .iter_mut()
                         .zip(parameters)
@@ -497,20 +497,16 @@ impl<'a> Parameters<'a> {
     }
 
     /// The parameters from those of a neuron on, `channel` of the flat index `neuron`, for a layer
-    /// of `i16` membranes; `common` where all neurons have the same.
+    /// of `i16` membranes; `None` where all neurons have the [`common`](Self::common) one.
     #[inline(always)]
-    pub(crate) fn halves<'c>(&self, neuron: usize, channel: usize, common: &'c [i16]) -> &'c [i16]
-    where
-        'a: 'c,
-    {
+    pub(crate) fn halves(&self, neuron: usize, channel: usize) -> Option<&'a [i16]> {
         let at = match self.spread {
-            None | Some(Spread::Layer) => return common,
+            None | Some(Spread::Layer) => return None,
             Some(Spread::Channel) => channel,
             Some(Spread::Neuron) => neuron,
         };
-        bytemuck::cast_slice::<u32, i16>(self.words)
-            .get(at..)
-            .unwrap_or(&[])
+        let halves = bytemuck::cast_slice::<u32, i16>(self.words);
+        Some(halves.get(at..).unwrap_or(&[]))
     }
 
     /// Parameter `index` as stored; 0 beyond the end.
