@@ -2,42 +2,80 @@
 //! outputs.
 
 /// Columns that are added together by carry-save adders.
-pub(super) const GROUP: usize = 7;
+pub(super) const GROUP: usize = 8;
 
-/// Columns that are counted at once: they fit the eight planes, and a small stack.
-pub(super) const CAPACITY: usize = 18 * GROUP;
+/// Planes of counters up to weight 8, and above.
+pub(super) const LOW: usize = 4;
+pub(super) const HIGH: usize = 6;
 
-/// Counts, for each of 32 outputs, the columns whose bit is set. `column(i)` is the word of column
-/// `i`, or 0 where there is none.
-///
-/// Returns the eight planes: bit `k` of plane `p` is bit `p` of counter `k`.
+/// The most that the planes count, in whole groups.
+pub(super) const LARGEST: usize = ((1 << (LOW + HIGH)) - 1) / GROUP * GROUP;
+
+/// Eight columns: a word and what lies between it and the next.
+pub(super) type Group = [u32; 2 * GROUP];
+
+/// Adds columns of words to the counters: bit `k` of plane `p` is bit `p` of counter `k`.
 #[inline(always)]
-pub(super) fn count(columns: &[[u16; GROUP]], column: impl Fn(usize) -> u32) -> [u32; 8] {
-    let (mut p0, mut p1, mut p2) = (0, 0, 0);
-    let mut high = [0u32; 5];
-    for group in columns {
-        let columns = group.map(|index| column(index.into()));
-        let [ones, twos, fours] = add_seven(columns);
-        let carry = p0 & ones;
-        p0 ^= ones;
-        let (sum, carry) = full_add(p1, twos, carry);
-        p1 = sum;
-        let (sum, mut carry) = full_add(p2, fours, carry);
-        p2 = sum;
-        for plane in &mut high {
-            if carry == 0 {
-                break;
-            }
-            (*plane, carry) = (*plane ^ carry, *plane & carry);
-        }
+pub(super) fn count(low: &mut [u32; LOW], high: &mut [u32; HIGH], groups: &[Group]) {
+    let [ones, twos, fours, eights] = low;
+    let mut low = [*ones, *twos, *fours];
+    // Two groups share what follows their carries.
+    let (pairs, last) = groups.as_chunks::<2>();
+    for [first, second] in pairs {
+        let carries = [add_eight(&mut low, first), add_eight(&mut low, second)];
+        let carry;
+        (*eights, carry) = full_add(*eights, carries[0], carries[1]);
+        ripple(high, carry);
     }
-    let [p3, p4, p5, p6, p7] = high;
-    [p0, p1, p2, p3, p4, p5, p6, p7]
+    for group in last {
+        let carry = add_eight(&mut low, group);
+        ripple(high, *eights & carry);
+        *eights ^= carry;
+    }
+    [*ones, *twos, *fours] = low;
+}
+
+/// The four planes of up to 15 columns.
+#[inline(always)]
+pub(super) fn count_few(groups: &[Group]) -> [u32; 4] {
+    let (mut low, mut eights) = ([0; 3], 0);
+    for group in groups {
+        eights ^= add_eight(&mut low, group);
+    }
+    let [ones, twos, fours] = low;
+    [ones, twos, fours, eights]
+}
+
+/// Adds eight words to the planes of weight 1, 2 and 4; returns the carry, of weight 8.
+#[inline(always)]
+fn add_eight([ones, twos, fours]: &mut [u32; 3], group: &Group) -> u32 {
+    let [a, _, b, _, c, _, d, _, e, _, f, _, g, _, h, _] = *group;
+    let (sum, twos_a) = full_add(*ones, a, b);
+    let (sum, twos_b) = full_add(sum, c, d);
+    let (pairs, fours_a) = full_add(*twos, twos_a, twos_b);
+    let (sum, twos_a) = full_add(sum, e, f);
+    let (sum, twos_b) = full_add(sum, g, h);
+    let (pairs, fours_b) = full_add(pairs, twos_a, twos_b);
+    let carry;
+    (*ones, *twos) = (sum, pairs);
+    (*fours, carry) = full_add(*fours, fours_a, fours_b);
+    carry
+}
+
+/// Adds a carry to the planes above it.
+#[inline(always)]
+fn ripple(planes: &mut [u32], mut carry: u32) {
+    for plane in planes {
+        if carry == 0 {
+            break;
+        }
+        (*plane, carry) = (*plane ^ carry, *plane & carry);
+    }
 }
 
 /// The number of set bits in every position: bits of weight 1, 2 and 4.
 #[inline(always)]
-pub(super) fn add_seven([a, b, c, d, e, f, g]: [u32; GROUP]) -> [u32; 3] {
+pub(super) fn add_seven([a, b, c, d, e, f, g]: [u32; 7]) -> [u32; 3] {
     let (ones, twos_a) = full_add(a, b, c);
     let (ones, twos_b) = full_add(ones, d, e);
     let (ones, twos_c) = full_add(ones, f, g);
@@ -73,6 +111,16 @@ pub(super) fn transpose(mut planes: [u32; 8]) -> [u32; 8] {
     planes
 }
 
+/// As [`transpose`] where no counter passes 15: nibble `n` of word `i` is counter `4 n + i`.
+#[inline(always)]
+pub(super) fn transpose_low([mut a, mut b, mut c, mut d]: [u32; 4]) -> [u32; 4] {
+    swap::<2>(&mut a, &mut c, 0x3333_3333);
+    swap::<2>(&mut b, &mut d, 0x3333_3333);
+    swap::<1>(&mut a, &mut b, 0x5555_5555);
+    swap::<1>(&mut c, &mut d, 0x5555_5555);
+    [a, b, c, d]
+}
+
 /// Exchanges the bits of `low` above `SHIFT` with those of `high` below it, in every group of
 /// `mask`.
 #[inline(always)]
@@ -91,19 +139,23 @@ mod tests {
     proptest! {
         #[test]
         fn counts_every_column(
-            weights in prop::collection::vec(any::<u32>(), 1..40),
-            row_words in 1usize..3,
-            columns in prop::collection::vec(prop::array::uniform7(0u16..48), 0..=18),
+            first in prop::collection::vec(prop::array::uniform16(any::<u32>()), 0..=15),
+            second in prop::collection::vec(prop::array::uniform16(any::<u32>()), 0..=100),
         ) {
-            let counters = transpose(count(&columns, |i| weights.get(i * row_words).copied().unwrap_or(0)));
+            let (mut low, mut high) = ([0; LOW], [0; HIGH]);
+            count(&mut low, &mut high, &first);
+            count(&mut low, &mut high, &second);
+            let ([a, b, c, d], [e, f, g, h, i, j]) = (low, high);
+            let counters = transpose([a, b, c, d, e, f, g, h]);
+            let small = transpose_low([a, b, c, d]);
             for k in 0..32 {
-                let expected = columns
-                    .iter()
-                    .flatten()
-                    .filter(|at| weights.get(usize::from(**at) * row_words).is_some_and(|word| word >> k & 1 == 1))
-                    .count();
-                let got = counters[k % 8].to_le_bytes()[k / 8];
-                prop_assert_eq!(usize::from(got), expected, "counter {}", k);
+                let columns = first.iter().chain(&second).flatten().step_by(2);
+                let expected = columns.filter(|word| *word >> k & 1 == 1).count();
+                let got = usize::from(counters[k % 8].to_le_bytes()[k / 8])
+                    + ((i >> k & 1) << 8 | (j >> k & 1) << 9) as usize;
+                prop_assert_eq!(got, expected, "counter {}", k);
+                let low = small[k % 4] >> (k / 4 * 4) & 15;
+                prop_assert_eq!(low as usize, expected % 16, "low counter {}", k);
             }
         }
     }

@@ -4,6 +4,7 @@
 //! faster, for the layers that it supports. A kernel is added in the `kernels!` list below, which
 //! also runs the shared test suite over it.
 
+mod columns;
 mod counters;
 pub mod dense;
 pub mod event;
@@ -18,6 +19,10 @@ use geometry::Geometry;
 
 /// Outputs that a kernel computes at once: the bits of two words.
 pub const BLOCK: usize = 64;
+
+/// Whether kernels keep little on the stack: on Arm cores without compare-and-swap, the smallest
+/// ones, whose stack is a few kilobytes (a micro:bit has 3.7 KB left beside the MNIST network).
+const SMALL: bool = cfg!(all(target_arch = "arm", not(target_has_atomic = "32")));
 
 /// Takes the sums of a block of outputs: `visit(position, block, sums)`.
 ///
