@@ -37,7 +37,6 @@ impl Sums for Dense {
             weights: &[],
             row_words: layer.row_words(),
             outputs: 0,
-            total: 0,
             sums: [0; BLOCK],
         };
         geometry.visit_positions(|position, corner| {
@@ -51,9 +50,6 @@ impl Sums for Dense {
                         ];
                         gathered.window(&geometry, place, words);
                     }
-                }
-                for sum in &mut gathered.sums {
-                    *sum = sum.wrapping_mul(2).wrapping_add(gathered.total);
                 }
                 visit(position, block, &mut gathered.sums);
             }
@@ -77,9 +73,7 @@ struct Gathered<'a> {
     weights: &'a [u32],
     row_words: usize,
     outputs: usize,
-    /// What the doubled counts are added to.
-    total: i32,
-    /// Counts: of the block's outputs; negative for bipolar inputs.
+    /// Sums of what has been counted, of the block's outputs.
     sums: [i32; BLOCK],
 }
 
@@ -90,7 +84,6 @@ impl<'a> Gathered<'a> {
         let first = block * BLOCK;
         self.weights = weights.get(first * self.row_words..).unwrap_or(&[]);
         self.outputs = outputs.saturating_sub(first).min(BLOCK);
-        self.total = 0;
         self.sums.fill(0);
     }
 
@@ -163,45 +156,58 @@ impl<'a> Gathered<'a> {
         let used = bits::words_for(self.len);
         let words = self.words.get(..used).unwrap_or(&[]);
         if self.flip {
-            self.total += self.len as i32;
-            self.count(used, -1, |w, s| w ^ s);
+            self.count(used, self.len as i32, -2, |w, s| w ^ s);
         } else {
-            self.total -= words
-                .iter()
-                .map(|word| word.count_ones() as i32)
-                .sum::<i32>();
-            self.count(used, 1, |w, s| w & s);
+            let spikes = words.iter().map(|word| word.count_ones() as i32);
+            self.count(used, -spikes.sum::<i32>(), 2, |w, s| w & s);
         }
         self.words.fill(0);
         self.at += used;
         self.len = 0;
     }
 
-    /// Adds `sign` times the bits that `met` leaves of the words and each output's row. Padding bits
-    /// are 0 on both sides, so that neither AND nor XOR counts them.
+    /// Adds `offset`, and `factor` times the bits that `met` leaves of the words and each output's
+    /// row. Padding bits are 0 on both sides, so that neither AND nor XOR counts them.
     #[inline(always)]
-    fn count(&mut self, used: usize, sign: i32, met: impl Fn(u32, u32) -> u32) {
-        let words = self.words.get(..used).unwrap_or(&[]);
-        let (inputs, rest_inputs) = words.as_chunks::<8>();
-        let rows = self
-            .weights
-            .chunks(self.row_words.max(1))
-            .take(self.outputs);
-        for (sum, row) in self.sums.iter_mut().zip(rows) {
-            let row = row.get(self.at..self.at + used).unwrap_or(&[]);
+    fn count(&mut self, used: usize, offset: i32, factor: i32, met: impl Fn(u32, u32) -> u32) {
+        let (inputs, _) = self.words.as_chunks::<8>();
+        // Words behind the last one are 0: with AND they may meet what is not of the row.
+        let whole = if factor > 0 {
+            used.div_ceil(8)
+        } else {
+            used / 8
+        };
+        let inputs = inputs.get(..whole).unwrap_or(&[]);
+        let mut at = self.at;
+        for sum in self.sums.iter_mut().take(self.outputs) {
+            let row = self.weights.get(at..).unwrap_or(&[]);
+            at += self.row_words;
+            // Twice a count may pass 32 bits where the difference does not.
+            let mut value = sum.wrapping_add(offset);
             let (rows, rest) = row.as_chunks::<8>();
             for (w, s) in rows.iter().zip(inputs) {
-                *sum += sign * popcount(core::array::from_fn(|i| met(w[i], s[i])));
+                let count = popcount(core::array::from_fn(|i| met(w[i], s[i])));
+                value = value.wrapping_add(factor * count);
             }
-            if !rest.is_empty() {
+            let done = 8 * rows.len().min(whole);
+            if done < used {
+                let rest = row.get(done..used).unwrap_or(rest);
+                let rest_inputs = self.words.get(done..used).unwrap_or(&[]);
                 let mut last = [0; 8];
                 for (to, (&w, &s)) in last.iter_mut().zip(rest.iter().zip(rest_inputs)) {
                     *to = met(w, s);
                 }
-                *sum += sign * popcount(last);
+                value = value.wrapping_add(factor * popcount_last(&last));
             }
+            *sum = value;
         }
     }
+}
+
+/// As [`popcount`]; apart, so that it stands once in the program.
+#[inline(never)]
+fn popcount_last(words: &[u32; 8]) -> i32 {
+    popcount(*words)
 }
 
 /// Set bits of eight words.
