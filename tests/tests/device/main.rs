@@ -20,6 +20,7 @@ use bitspike_link::frame::{Number, Reader, encode};
 use bitspike_link::message::{Answer, Part, Request};
 use bitspike_tests::cli::bitspike;
 use bitspike_tests::device::{Firmware, read_model, root, small_model};
+use bitspike_trainer::data::idx::Idx;
 use bitspike_trainer::device::{Client, LinkError, Port, Refused, Timing, open};
 use bitspike_trainer::sample::{Frame, Sample};
 use bitspike_trainer::verify::{Depth, seeded_samples, verify_device};
@@ -537,5 +538,149 @@ fn every_machine_serves() {
             assert_eq!(document["device"]["differing_bits"], 0);
             assert_eq!(document["device"]["samples"], 4);
         }
+    }
+}
+
+/// The client that was written from docs/protocol.md alone; none where there is no Python.
+fn python_client(dir: &Path, arguments: &[&str]) -> Option<(Option<i32>, String)> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/serial_client.py");
+    let output = Command::new("python3")
+        .arg(script)
+        .args(arguments)
+        .current_dir(dir)
+        .output();
+    let Ok(output) = output else {
+        eprintln!("SKIPPED: python3 is not there, so tests/peers/serial_client.py did not run");
+        return None;
+    };
+    let text = [output.stdout, output.stderr].concat();
+    Some((
+        output.status.code(),
+        String::from_utf8_lossy(&text).into_owned(),
+    ))
+}
+
+#[test]
+fn a_client_from_the_page_alone_drives_a_machine_and_finds_its_trace() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = small_model();
+    let small = small.to_str().unwrap();
+    let picture: Vec<u8> = (0..36).map(|pixel| 7 * pixel).collect();
+    let pictures = Idx::new(vec![1, 6, 6], picture).unwrap();
+    pictures.write(&dir.path().join("pictures")).unwrap();
+    let trace = ["trace", small, "--images", "pictures", "--json"];
+    for (name, arguments) in [
+        ("t.json", &trace[..]),
+        ("m.json", &["inspect", small, "--json"]),
+    ] {
+        let outcome = bitspike(dir.path(), arguments);
+        assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+        std::fs::write(dir.path().join(name), outcome.stdout).unwrap();
+    }
+    let machine = Machine::start("m3", &small_model());
+    let arguments = [&machine.address, "--trace", "t.json", "--model", "m.json"];
+    let Some((code, text)) = python_client(dir.path(), &arguments) else {
+        return;
+    };
+    assert_eq!(code, Some(0), "{text}");
+    let report: serde_json::Value = serde_json::from_str(&text).expect("one JSON document");
+    assert_eq!(report["identity"]["board"], "m3");
+    assert_eq!(report["identity"]["model"]["checksum"], model_words()[3]);
+    assert_eq!(report["refused"], "SampleLength 2400000001000000");
+    let model = model_words();
+    let model = Model::new(&model).unwrap();
+    let units: usize = model.layers().iter().map(|layer| layer.units()).sum();
+    assert_eq!(report["compared"], 2 * units * model.steps() as usize);
+
+    // It does compare: another trace is found.
+    let path = dir.path().join("t.json");
+    let mut trace: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let membrane = &mut trace["steps"][2]["layers"][1]["membrane"][3];
+    *membrane = (membrane.as_i64().unwrap() + 1).into();
+    std::fs::write(&path, trace.to_string()).unwrap();
+    let (code, text) = python_client(dir.path(), &arguments).expect("it ran before");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("step 2, layer 1, neuron 3"), "{text}");
+}
+
+/// Wrong uses of `bitspike device` end with 2 and say what to do; a dead line ends with 1.
+#[test]
+fn the_command_names_what_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = small_model();
+    let small = small.to_str().unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = format!("tcp:{}", silent.local_addr().unwrap());
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let closed = format!("tcp:{}", closed.unwrap());
+    std::fs::write(dir.path().join("large.bsnn"), vec![0; 3 << 20]).unwrap();
+    let mut newer = file();
+    newer[4] = 2;
+    std::fs::write(dir.path().join("newer.bsnn"), newer).unwrap();
+    let cases: [(&[&str], i32, &str); 8] = [
+        (&["info", "--port", "/dev/nowhere"], 2, "/dev/nowhere"),
+        (&["info", "--port", &closed], 2, "cannot reach"),
+        (&["info", "--port", "emulator:m9"], 2, "m9"),
+        (
+            &["info", "--port", "emulator:m3", "--timeout", "0"],
+            2,
+            "--timeout",
+        ),
+        (
+            &["load", "large.bsnn", "--port", "emulator:m3"],
+            2,
+            "it takes 3145728 bytes of memory, there are",
+        ),
+        (
+            &["load", "newer.bsnn", "--port", "emulator:m3"],
+            2,
+            "format version 2",
+        ),
+        (
+            &["monitor", small, "--port", "emulator:m3", "--layer", "3"],
+            2,
+            "the layers 0 to 2",
+        ),
+        (
+            &["info", "--port", &silent, "--timeout", "0.3"],
+            1,
+            "does not answer `identify`",
+        ),
+    ];
+    for (arguments, code, part) in cases {
+        let outcome = bitspike(dir.path(), &[&["device"], arguments].concat());
+        assert_eq!(outcome.code, Some(code), "{outcome:#?}");
+        assert!(outcome.stderr.contains(part), "`{part}`: {outcome:#?}");
+        assert_eq!(outcome.stdout, "", "{outcome:#?}");
+    }
+}
+
+#[test]
+fn the_monitor_prints_a_line_a_step() {
+    let small = small_model();
+    let small = small.to_str().unwrap();
+    let picture = ["--layer", "0", "--samples", "2", "--width", "9"];
+    let command = ["device", "monitor", small, "--port", "emulator:rv32"];
+    let outcome = bitspike(root(), &[&command[..], &picture].concat());
+    assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+    let lines: Vec<&str> = outcome.stdout.lines().collect();
+    // Two samples of four steps, each between its name and its decision.
+    assert_eq!(lines.len(), 12, "{lines:#?}");
+    assert!(lines[0].starts_with("sample 0: layer 0, 45 neurons, 5 a column"));
+    assert!(lines[6].starts_with("sample 1"), "{lines:#?}");
+    assert!(lines[11].starts_with("class "), "{lines:#?}");
+    let words = model_words();
+    let model = Model::new(&words).unwrap();
+    let mut memory = vec![0; model.sizes().memory_words()];
+    let mut network = Network::new(&model, &mut memory).unwrap();
+    let samples = seeded_samples(&model, 2, 1);
+    for (step, input) in samples[1].inputs(&model).unwrap().into_iter().enumerate() {
+        network.step(input);
+        let line = lines[7 + step];
+        let raster = line.split('│').nth(1).expect("bars");
+        assert_eq!(raster.chars().count(), 9, "{line}");
+        let count = network.spikes(0).count();
+        assert!(line.ends_with(&format!("│ {count}")), "{count}: {line}");
     }
 }
