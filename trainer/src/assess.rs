@@ -6,7 +6,7 @@ use crate::Result;
 use crate::batch::batch;
 use crate::data::Samples;
 use crate::net::{Mode, Network};
-use crate::ops::with_values;
+use crate::ops::sums_over_rows;
 
 /// Samples that run through the network at a time.
 const SAMPLES_AT_ONCE: usize = 250;
@@ -48,19 +48,9 @@ pub fn assess(network: &Network, samples: &Samples) -> Result<Assessment> {
             if spikes.len() == layer {
                 spikes.push(vec![0.0; units]);
             }
-            with_values(tensor, |values| {
-                // Counts of a chunk are exact in f32, and quick to add.
-                let mut counts = vec![0f32; units];
-                for row in values.chunks_exact(units) {
-                    counts
-                        .iter_mut()
-                        .zip(row)
-                        .for_each(|(count, spike)| *count += spike);
-                }
-                let totals = spikes[layer].iter_mut().zip(&counts);
-                totals.for_each(|(total, count)| *total += f64::from(*count));
-                Ok(())
-            })?;
+            let counts = sums_over_rows(tensor)?;
+            let totals = spikes[layer].iter_mut().zip(&counts);
+            totals.for_each(|(total, count)| *total += f64::from(*count));
         }
     }
     let rounds = (samples.len() * network.steps()) as f64;

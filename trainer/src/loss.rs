@@ -1,6 +1,6 @@
 //! Losses, on what the read-out layer gives, each with its gradient.
 
-use candle_core::{D, Device, Tensor, Var};
+use candle_core::{D, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -56,7 +56,7 @@ impl Criterion {
             for (row, values) in target.chunks_exact_mut(classes).enumerate() {
                 values[usize::from(labels[row / per_label])] = right;
             }
-            Tensor::from_vec(target, (rows, classes), &Device::Cpu)
+            Tensor::from_vec(target, (rows, classes), output.device())
         };
         let loss = match self.loss {
             Loss::CrossEntropy => {
@@ -83,6 +83,7 @@ impl Criterion {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use candle_core::Device;
 
     fn evaluate(loss: Loss, output: &[[f32; 2]], labels: &[u8]) -> Result<(f32, Vec<f32>)> {
         let criterion = Criterion {

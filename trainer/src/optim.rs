@@ -1,7 +1,7 @@
 //! Optimisers with moments that can be saved, the clipping of gradients, and the learning rate over
 //! the updates.
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{Device, Result, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
 use crate::ops::with_values;
@@ -64,10 +64,19 @@ impl Parameter {
         }
     }
 
+    /// Takes the value to a device. The moments stay on the host, where [`Parameter::update`] runs.
+    ///
+    /// # Errors
+    /// If the device has no room for it.
+    pub fn move_to(&mut self, device: &Device) -> Result<()> {
+        self.value = Var::from_tensor(&self.value.to_device(device)?)?;
+        Ok(())
+    }
+
     /// Moves the parameter along its gradient.
     ///
     /// # Errors
-    /// If the gradient is not `f32` on the CPU.
+    /// If the gradient is not `f32`.
     pub fn update(&mut self, grad: &Tensor, step: &Move) -> Result<()> {
         let exponent = i32::try_from(step.update).unwrap_or(i32::MAX);
         let rate = step.rate / (1.0 - BETA1.powi(exponent));
@@ -103,7 +112,7 @@ impl Parameter {
 /// smaller.
 ///
 /// # Errors
-/// If a gradient is not `f32` on the CPU.
+/// If a gradient is not `f32`.
 pub fn clip(gradients: &[Tensor], largest: f32) -> Result<f32> {
     let mut squares = 0.0;
     for gradient in gradients {
@@ -144,7 +153,6 @@ impl LearningRate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
 
     fn moves(optimiser: Optimiser, rate: f32, scale: f32, update: u64) -> Move {
         Move {

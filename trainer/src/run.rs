@@ -16,7 +16,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -386,7 +386,8 @@ fn restore_tensors(network: &mut Network, tensors: &Tensors) -> Result<()> {
     for parameter in network.parameters_mut() {
         let (name, len) = (parameter.name.clone(), parameter.first_moment.len());
         let value = take(&name, len)?;
-        let value = Tensor::from_vec(value, parameter.value.shape(), &Device::Cpu)?;
+        let device = parameter.value.device();
+        let value = Tensor::from_vec(value, parameter.value.shape(), device)?;
         parameter.value.set(&value)?;
         parameter.first_moment = take(&format!("{name}.first_moment"), len)?;
         parameter.second_moment = take(&format!("{name}.second_moment"), len)?;

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use candle_core::Device;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
@@ -176,6 +177,14 @@ impl<'a> Trainer<'a> {
                 },
             },
         })
+    }
+
+    /// Takes the training to a device.
+    ///
+    /// # Errors
+    /// If the device has no room for it.
+    pub fn move_to(&mut self, device: &Device) -> Result<()> {
+        self.network.move_to(device)
     }
 
     /// The network as it is now.

@@ -43,7 +43,8 @@ struct Package {
 pub(crate) fn check(folder: &Path) -> Outcome {
     let json = capture(
         cargo()
-            .args(["metadata", "--format-version", "1", "--locked"])
+            .args(["metadata", "--all-features", "--format-version", "1"])
+            .arg("--locked")
             .current_dir(folder),
     )?;
     let metadata: Metadata = serde_json::from_str(&json)

@@ -2,6 +2,7 @@
 
 mod bench;
 mod boards;
+mod cuda;
 mod demo;
 mod elf;
 mod firmware;
@@ -46,6 +47,8 @@ enum Command {
     Sizes(sizes::Arguments),
     /// Compare every spike and membrane of three networks with the host, on every emulated machine
     Verify(verify::Arguments),
+    /// Build the trainer for NVIDIA GPUs, or lint what that adds
+    Cuda(cuda::Arguments),
     /// Build a firmware binary for a board, with a model inside
     Firmware(firmware::Arguments),
     /// Build for a real board and write it to its flash
@@ -53,6 +56,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = cuda::nvcc::called() {
+        return code;
+    }
     let result = match Arguments::parse().command {
         Command::Setup(arguments) => setup::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
@@ -60,6 +66,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Sizes(arguments) => sizes::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Cuda(arguments) => cuda::run(&arguments),
         Command::Firmware(arguments) => firmware::run(&arguments),
         Command::Flash(arguments) => flash::run(&arguments),
     };

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::boards::{self, Board};
 use crate::outcome::{Failure, Outcome};
 use crate::run::{cargo, root, stream, succeeds, target_dir};
-use crate::{firmware, licences, setup, sizes, verify};
+use crate::{cuda, firmware, licences, setup, sizes, verify};
 
 /// Flags of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -38,8 +38,8 @@ struct Step {
 
 /// What a step needs and set-up does not bring: without it the step is skipped.
 struct Need {
-    /// Ends with 0 where it is there.
-    probe: Command,
+    /// Whether it is there.
+    found: fn() -> bool,
     what: &'static str,
 }
 
@@ -119,9 +119,9 @@ impl Step {
     }
 
     /// What keeps the step from running.
-    fn missing(&mut self) -> Option<&'static str> {
-        let need = self.needs.as_mut()?;
-        (!succeeds(&mut need.probe)).then_some(need.what)
+    fn missing(&self) -> Option<&'static str> {
+        let need = self.needs.as_ref()?;
+        (!(need.found)()).then_some(need.what)
     }
 
     fn shown(&self) -> String {
@@ -196,20 +196,21 @@ fn steps() -> Outcome<Vec<Step>> {
         needs: None,
         check: Check::Verify,
     });
+    steps.push(ptx());
     steps.push(miri());
     Ok(steps)
 }
 
 /// Core's tests, some cases of each, in an interpreter that finds undefined behaviour.
 fn miri() -> Step {
-    let nightly = |arguments: &[&str]| {
+    fn nightly(arguments: &[&str]) -> Command {
         let mut command = Command::new("rustup");
         command
             .current_dir(root())
             .args(["run", "nightly", "cargo", "miri"])
             .args(arguments);
         command
-    };
+    }
     // A folder of its own: the other compiler would have everything else built anew.
     let folder = target_dir().join("miri");
     let mut command = nightly(&["test", "--package", "bitspike-core", "--locked"]);
@@ -224,10 +225,23 @@ fn miri() -> Step {
     command.env("MIRIFLAGS", "-Zmiri-disable-isolation");
     let what = "it needs a nightly compiler with Miri: \
                 rustup toolchain install nightly --component miri,rust-src";
-    let probe = nightly(&["--version"]);
+    let found = || succeeds(&mut nightly(&["--version"]));
     Step {
-        needs: Some(Need { probe, what }),
+        needs: Some(Need { found, what }),
         ..step("miri", command)
+    }
+}
+
+/// The GPU's kernels, compiled as on a machine with a GPU.
+fn ptx() -> Step {
+    let mut command = cargo_with(&["test", "--package", "bitspike-tests", "--locked"]);
+    command.args(["--test", "ptx", "--", "--ignored"]);
+    command.env("LD_LIBRARY_PATH", cuda::nvrtc_folder());
+    let what = "NVRTC cannot be had: it needs python3 with pip, and PyPI once";
+    let found = || cuda::nvrtc().is_ok();
+    Step {
+        needs: Some(Need { found, what }),
+        ..step("kernels of the GPU to PTX", command)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use clap::ValueEnum;
+use candle_core::Device;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::json;
@@ -16,6 +16,7 @@ use crate::assess::assess;
 use crate::config::{Condition, Config};
 use crate::curves::{self, Curve};
 use crate::data::{self, Splits};
+use crate::device::Choice;
 use crate::files::write_atomically;
 use crate::finish::{PICTURE_FILE, finish};
 use crate::ops::sign::Weights;
@@ -55,8 +56,8 @@ pub struct Args {
     #[arg(long, value_name = "RUN")]
     out: Option<PathBuf>,
     /// Where to compute
-    #[arg(long, value_enum, default_value_t = Device::Auto)]
-    device: Device,
+    #[arg(long, value_enum, default_value_t = Choice::Auto)]
+    device: Choice,
     /// Seed of all that is random, as --set train.seed=N
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -68,27 +69,15 @@ pub struct Args {
     resume: bool,
 }
 
-/// Where to compute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Device {
-    /// The best that is there
-    Auto,
-    /// The processor
-    Cpu,
-    /// An NVIDIA GPU
-    Cuda,
-}
-
 /// Runs `bitspike train`.
 ///
 /// # Errors
 /// If the arguments do not make a training, the run directory cannot be written, or the user
 /// stopped it.
 pub fn run(args: Args) -> Result<()> {
-    if args.device == Device::Cuda {
-        return Err(Error::usage(
-            "--device cuda: this version trains on the CPU; leave the option out or give --device cpu",
-        ));
+    let chosen = args.device.device()?;
+    if let Some(note) = chosen.note {
+        eprintln!("{note}");
     }
     let mut settings = args.set.clone();
     settings.extend(args.seed.map(|seed| format!("train.seed={seed}")));
@@ -104,6 +93,7 @@ pub fn run(args: Args) -> Result<()> {
     let stop = stop_on_interrupt()?;
     let plan = Plan {
         data: args.data,
+        device: chosen.device,
         resume: args.resume,
         stop,
     };
@@ -116,6 +106,7 @@ pub fn run(args: Args) -> Result<()> {
 /// What all trials of a command share.
 struct Plan {
     data: Option<PathBuf>,
+    device: Device,
     resume: bool,
     stop: Arc<AtomicBool>,
 }
@@ -125,6 +116,7 @@ impl Plan {
     fn train(&self, config: &Config, out: &Path) -> Result<Reached> {
         let splits = data::load(&config.data_request(self.data.as_deref()))?;
         let mut trainer = Trainer::new(config, &splits)?;
+        trainer.move_to(&self.device)?;
         let run = RunDir::open(out, config, self.resume)?;
         if self.resume {
             trainer.restore(&run)?;

@@ -3,6 +3,8 @@
 mod layer;
 mod pass;
 
+use candle_core::Device;
+
 use crate::anneal::Annealing;
 use crate::config::{Config, Norm};
 use crate::data::InputSpec;
@@ -82,6 +84,23 @@ impl Network {
             seed: config.train.seed,
             layers,
         })
+    }
+
+    /// Takes the network to a device: what it computes from now on is computed there.
+    ///
+    /// # Errors
+    /// If the device has no room for it.
+    pub fn move_to(&mut self, device: &Device) -> Result<()> {
+        for parameter in self.parameters_mut() {
+            parameter.move_to(device)?;
+        }
+        Ok(())
+    }
+
+    /// Where the network computes.
+    pub fn device(&self) -> Device {
+        let first = self.parameters().next();
+        first.map_or(Device::Cpu, |parameter| parameter.value.device().clone())
     }
 
     /// Shape and form of a sample.
@@ -208,5 +227,7 @@ impl Network {
     }
 }
 
+#[cfg(test)]
+mod device_tests;
 #[cfg(test)]
 mod tests;

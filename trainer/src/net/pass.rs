@@ -5,10 +5,10 @@ use candle_core::Tensor;
 use super::{EPSILON, Network};
 use crate::Result;
 use crate::config::Norm;
+use crate::ops::any_positive;
 use crate::ops::dropout::Dropout;
 use crate::ops::lif::Lif;
 use crate::ops::norm::{BatchNorm, Grouping, Statistics};
-use crate::ops::with_values;
 
 /// What a forward pass gives.
 #[derive(Debug)]
@@ -71,6 +71,7 @@ impl Network {
         } else {
             self.steps
         };
+        let batch = batch.to_device(&self.device())?;
         let (mut signal, samples) = (batch.clone(), batch.dim(0)? / rows_of_sample);
         for (index, layer) in self.layers.iter().enumerate() {
             let taps = layer.binarise.taps(&layer.latent.value)?;
@@ -235,13 +236,9 @@ impl Network {
     /// For each layer with neurons that fire, whether any of them did in a forward pass.
     ///
     /// # Errors
-    /// If the spikes are not `f32` on the CPU.
+    /// If the spikes cannot be read.
     pub fn fired(&self, forward: &Forward) -> Result<Vec<bool>> {
-        let fired = forward.spikes.iter().map(|spikes| {
-            Ok(with_values(spikes, |spikes| {
-                Ok(spikes.iter().any(|spike| *spike > 0.0))
-            })?)
-        });
-        fired.collect()
+        let fired = forward.spikes.iter().map(any_positive);
+        Ok(fired.collect::<candle_core::Result<_>>()?)
     }
 }

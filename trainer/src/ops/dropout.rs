@@ -5,7 +5,7 @@ use multiversion::multiversion;
 use rand::Rng;
 use rayon::prelude::*;
 
-use super::operand;
+use super::{on_host, operand};
 use crate::seed::{Purpose, stream};
 
 /// Values that one stream of random numbers decides about.
@@ -30,9 +30,13 @@ impl Dropout {
     /// same on the gradient.
     ///
     /// # Errors
-    /// If the tensor is not `f32` on the CPU.
+    /// If the tensor is not `f32`.
     pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
-        x.apply_op1(*self)
+        if on_host(x) {
+            x.apply_op1(*self)
+        } else {
+            self.on_device(x)
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! Leaky integrate-and-fire neurons over all time steps, as one operation.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Tensor};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
+#[cfg(feature = "cuda")]
+use super::lif_kernel;
+use super::operand;
 use super::surrogate::Surrogate;
-use super::{operand, with_values};
 
 /// Neurons of a sample whose membranes backward holds at a time.
 const NEURONS_AT_ONCE: usize = 256;
@@ -46,38 +48,26 @@ impl Lif {
     /// Gradient of the current, from the spikes that it gave and their gradient.
     ///
     /// # Errors
-    /// If the tensors are not `f32` on the CPU.
+    /// If the tensors are not `f32`, or do not fit.
     pub fn backward(&self, current: &Tensor, spikes: &Tensor, grad: &Tensor) -> Result<Tensor> {
-        let neurons = current.elem_count() / current.dim(0)?;
-        let mut result = vec![0.0; current.elem_count()];
-        with_values(current, |current| {
-            with_values(spikes, |spikes| {
-                with_values(grad, |grad| {
-                    let (given, all) = (self.given() * neurons, self.steps * neurons);
-                    let sources = current
-                        .par_chunks(given)
-                        .zip(spikes.par_chunks(all))
-                        .zip(grad.par_chunks(all));
-                    result.par_chunks_mut(given).zip(sources).for_each_init(
-                        || vec![0.0; self.steps * NEURONS_AT_ONCE],
-                        |membrane, (result, ((current, spikes), grad))| {
-                            let recorded = (current, spikes, grad);
-                            for from in (0..neurons).step_by(NEURONS_AT_ONCE) {
-                                let n = NEURONS_AT_ONCE.min(neurons - from);
-                                run_back(self, recorded, result, from, n, membrane);
-                            }
-                        },
-                    );
-                    Ok(())
-                })
-            })
-        })?;
-        Tensor::from_vec(result, current.shape(), current.device())
+        let (current, spikes) = (current.contiguous()?, spikes.contiguous()?);
+        current.apply_op3_no_bwd(&spikes, &grad.contiguous()?, &Backward(*self))
     }
 
     /// Steps for which the current has values.
     pub(super) fn given(&self) -> usize {
         if self.constant { 1 } else { self.steps }
+    }
+
+    /// Samples, neurons of a sample, and the shape of the spikes of a current.
+    fn sizes(&self, current: &Layout) -> Result<(usize, usize, Shape)> {
+        let mut dims = current.dims().to_vec();
+        if dims.is_empty() || !dims[0].is_multiple_of(self.given()) {
+            candle_core::bail!("currents {dims:?} do not have {} steps", self.given());
+        }
+        let samples = dims[0] / self.given();
+        dims[0] = samples * self.steps;
+        Ok((samples, dims[1..].iter().product(), dims.into()))
     }
 
     /// The current's values of neurons `from..from + n` at step `t`, of a sample's currents.
@@ -177,24 +167,110 @@ impl CustomOp1 for Lif {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let current = operand(storage, layout)?;
-        let mut dims = layout.dims().to_vec();
-        if dims.is_empty() || !dims[0].is_multiple_of(self.given()) {
-            candle_core::bail!("currents {dims:?} do not have {} steps", self.given());
-        }
-        let samples = dims[0] / self.given();
-        dims[0] = samples * self.steps;
-        let neurons = dims[1..].iter().product::<usize>();
-        let mut spikes = vec![0.0; samples * self.steps * neurons];
+        let (_, neurons, shape) = self.sizes(layout)?;
+        let mut spikes = vec![0.0; shape.elem_count()];
         spikes
             .par_chunks_mut(self.steps * neurons)
             .zip(current.par_chunks(self.given() * neurons))
             .for_each_init(Vec::new, |membrane, (spikes, current)| {
                 fire(self, current, spikes, membrane);
             });
-        Ok((CpuStorage::F32(spikes), dims.into()))
+        Ok((CpuStorage::F32(spikes), shape))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        storage: &candle_core::CudaStorage,
+        layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let (samples, neurons, shape) = self.sizes(layout)?;
+        let parameters = lif_kernel::Parameters::of(self, samples, neurons);
+        let spikes = lif_kernel::launch::forward(&parameters, (storage, layout))?;
+        Ok((spikes, shape))
     }
 
     fn bwd(&self, current: &Tensor, spikes: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         self.backward(current, spikes, grad).map(Some)
+    }
+}
+
+/// [`Lif::backward`] on every kind of device: from current, spikes and their gradient.
+struct Backward(Lif);
+
+impl Backward {
+    /// Samples and neurons of a sample, where the three fit together.
+    fn sizes(&self, current: &Layout, spikes: &Layout, grad: &Layout) -> Result<(usize, usize)> {
+        let (samples, neurons, shape) = self.0.sizes(current)?;
+        let all = shape.elem_count();
+        if spikes.shape().elem_count() != all || grad.shape().elem_count() != all {
+            candle_core::bail!(
+                "currents {:?}, spikes {:?} and gradients {:?} are not those of {} steps",
+                current.shape(),
+                spikes.shape(),
+                grad.shape(),
+                self.0.steps
+            );
+        }
+        Ok((samples, neurons))
+    }
+}
+
+impl CustomOp3 for Backward {
+    fn name(&self) -> &'static str {
+        "lif-backward"
+    }
+
+    fn cpu_fwd(
+        &self,
+        current: &CpuStorage,
+        current_layout: &Layout,
+        spikes: &CpuStorage,
+        spikes_layout: &Layout,
+        grad: &CpuStorage,
+        grad_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let lif = &self.0;
+        let (_, neurons) = self.sizes(current_layout, spikes_layout, grad_layout)?;
+        let current = operand(current, current_layout)?;
+        let (spikes, grad) = (operand(spikes, spikes_layout)?, operand(grad, grad_layout)?);
+        let mut result = vec![0.0; current.len()];
+        let (given, all) = (lif.given() * neurons, lif.steps * neurons);
+        let sources = current
+            .par_chunks(given)
+            .zip(spikes.par_chunks(all))
+            .zip(grad.par_chunks(all));
+        result.par_chunks_mut(given).zip(sources).for_each_init(
+            || vec![0.0; lif.steps * NEURONS_AT_ONCE],
+            |membrane, (result, ((current, spikes), grad))| {
+                let recorded = (current, spikes, grad);
+                for from in (0..neurons).step_by(NEURONS_AT_ONCE) {
+                    let n = NEURONS_AT_ONCE.min(neurons - from);
+                    run_back(lif, recorded, result, from, n, membrane);
+                }
+            },
+        );
+        Ok((CpuStorage::F32(result), current_layout.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        current: &candle_core::CudaStorage,
+        current_layout: &Layout,
+        spikes: &candle_core::CudaStorage,
+        spikes_layout: &Layout,
+        grad: &candle_core::CudaStorage,
+        grad_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let (samples, neurons) = self.sizes(current_layout, spikes_layout, grad_layout)?;
+        let parameters = lif_kernel::Parameters::of(&self.0, samples, neurons);
+        let result = lif_kernel::launch::backward(
+            &parameters,
+            (current, current_layout),
+            (spikes, spikes_layout),
+            (grad, grad_layout),
+        )?;
+        Ok((result, current_layout.shape().clone()))
     }
 }

@@ -7,8 +7,11 @@
 
 pub mod dropout;
 pub mod lif;
+#[cfg(any(test, feature = "cuda"))]
+mod lif_kernel;
 pub mod membrane;
 pub mod norm;
+mod on_device;
 pub mod sign;
 pub mod surrogate;
 pub mod synapse;
@@ -16,7 +19,7 @@ pub mod synapse;
 #[cfg(test)]
 mod check;
 
-use candle_core::{CpuStorage, Layout, Result, Storage, Tensor};
+use candle_core::{CpuStorage, Device, Layout, Result, Storage, Tensor};
 
 impl From<candle_core::Error> for crate::Error {
     fn from(error: candle_core::Error) -> Self {
@@ -32,14 +35,53 @@ fn operand<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     }
 }
 
-/// Runs `f` on the values of a tensor, without a copy where it is contiguous.
+/// Whether the operations made for the processor take a tensor; others go by candle's own.
+fn on_host(tensor: &Tensor) -> bool {
+    #[cfg(test)]
+    if BY_CANDLE.get() {
+        return false;
+    }
+    tensor.device().is_cpu()
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Sends tensors on the CPU the way of those on a GPU.
+    pub(crate) static BY_CANDLE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Runs `f` on the values of a tensor, without a copy where it is on the CPU and contiguous.
 pub(crate) fn with_values<R>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<R>) -> Result<R> {
-    let tensor = tensor.contiguous()?;
+    let tensor = tensor.to_device(&Device::Cpu)?.contiguous()?;
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {
         Storage::Cpu(storage) => f(operand(storage, layout)?),
-        _ => candle_core::bail!("the operation runs on the CPU only"),
+        _ => candle_core::bail!("the values did not come to the CPU"),
     }
+}
+
+/// Sums over the rows of `[rows, ..]`, one a value of a row; exact for up to 2^24 spikes.
+pub(crate) fn sums_over_rows(tensor: &Tensor) -> Result<Vec<f32>> {
+    let rows = tensor.dim(0)?;
+    if !on_host(tensor) {
+        return tensor.detach().reshape((rows, ()))?.sum(0)?.to_vec1();
+    }
+    let mut sums = vec![0.0; tensor.elem_count() / rows.max(1)];
+    with_values(tensor, |values| {
+        for row in values.chunks_exact(sums.len().max(1)) {
+            add_scaled(&mut sums, 1.0, row);
+        }
+        Ok(())
+    })?;
+    Ok(sums)
+}
+
+/// Whether any value is above 0.
+pub(crate) fn any_positive(tensor: &Tensor) -> Result<bool> {
+    if !on_host(tensor) {
+        return Ok(tensor.detach().max_all()?.to_scalar::<f32>()? > 0.0);
+    }
+    with_values(tensor, |values| Ok(values.iter().any(|value| *value > 0.0)))
 }
 
 /// Adds `scale * x` to `sum`, element by element.

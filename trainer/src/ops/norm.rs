@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::{add_all, operand, with_values};
+use super::{add_all, on_device, on_host, operand, with_values};
 
 /// Rows that are summed before partial sums are added in order.
 const ROWS_PER_SUM: usize = 512;
@@ -74,8 +74,11 @@ impl Statistics {
     /// Statistics of `[.., channels]`.
     ///
     /// # Errors
-    /// If the tensor is not `f32` on the CPU.
+    /// If the tensor is not `f32`.
     pub fn of(x: &Tensor, grouping: Grouping) -> Result<Self> {
+        if !on_host(x) {
+            return Self::on_device(x, grouping);
+        }
         let channels = x.dim(candle_core::D::Minus1)?;
         let rows = x.elem_count() / channels / grouping.groups;
         let scale = 1.0 / rows as f32;
@@ -201,19 +204,26 @@ impl BatchNorm {
     /// # Errors
     /// If the channels do not fit.
     pub fn normalise(&self, x: &Tensor, gain: &Tensor, shift: &Tensor) -> Result<Tensor> {
-        x.apply_op3(gain, shift, self.clone())
+        if on_host(x) {
+            x.apply_op3(gain, shift, self.clone())
+        } else {
+            self.normalise_on_device(x, gain, shift)
+        }
     }
 
     /// Gradients of `x`, gain and shift.
     ///
     /// # Errors
-    /// If the tensors are not `f32` on the CPU.
+    /// If the tensors are not `f32`, or do not fit.
     pub fn backward(
         &self,
         x: &Tensor,
         gain: &Tensor,
         grad: &Tensor,
     ) -> Result<(Tensor, Tensor, Tensor)> {
+        if !on_host(x) {
+            return self.backward_on_device(x, gain, grad);
+        }
         let (of_x, of_gain, of_shift) = with_values(x, |x| {
             with_values(gain, |gain| {
                 with_values(grad, |grad| Ok(self.gradients(x, gain, grad)))
@@ -246,12 +256,76 @@ impl BatchNorm {
             })
             .collect();
         let (shift_parts, gain_parts) = parts.into_iter().unzip();
-        let shift_gradient: Vec<f32> = add_all(shift_parts, values);
-        let gain_gradient: Vec<f32> = add_all(gain_parts, values);
+        let sums = (add_all(shift_parts, values), add_all(gain_parts, values));
+        let line = self.gradient_line(gain, &sums, x.len());
+        let mut result = vec![0.0; x.len()];
+        result
+            .par_chunks_mut(piece)
+            .zip(x.par_chunks(piece).zip(grad.par_chunks(piece)))
+            .for_each(|(result, (x, grad))| {
+                grouping.for_each_run(x.len(), channels, |run, group| {
+                    combine(
+                        (&x[run.clone()], &grad[run.clone()]),
+                        &line.by_grad[group.clone()],
+                        &line.by_x[group.clone()],
+                        &line.offset[group],
+                        &mut result[run],
+                    );
+                });
+            });
+        (result, self.over_groups(&sums.1), self.over_groups(&sums.0))
+    }
 
+    pub(super) fn normalise_on_device(
+        &self,
+        x: &Tensor,
+        gain: &Tensor,
+        shift: &Tensor,
+    ) -> Result<Tensor> {
+        let (scale, offset) = with_values(gain, |gain| {
+            with_values(shift, |shift| Ok(self.line(gain, shift)))
+        })?;
+        on_device::line(self.grouping, x, &scale, &offset)
+    }
+
+    pub(super) fn backward_on_device(
+        &self,
+        x: &Tensor,
+        gain: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Tensor, Tensor, Tensor)> {
+        let (grouping, both) = (self.grouping, (x, grad));
+        let sums = on_device::gradient_sums(grouping, both, &self.mean, &self.inverse_deviation)?;
+        let Line {
+            by_grad,
+            by_x,
+            offset,
+        } = with_values(gain, |gain| {
+            Ok(self.gradient_line(gain, &sums, x.elem_count()))
+        })?;
+        let of_x = on_device::combine(grouping, both, &by_grad, &by_x, &offset)?;
+        let of_gain = Tensor::from_vec(self.over_groups(&sums.1), gain.shape(), x.device())?;
+        let of_shift = Tensor::from_vec(self.over_groups(&sums.0), gain.shape(), x.device())?;
+        Ok((of_x, of_gain, of_shift))
+    }
+
+    /// Scale and offset of each channel and group.
+    fn line(&self, gain: &[f32], shift: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let channels = gain.len();
+        let by_value = |f: &dyn Fn(usize) -> f32| (0..self.mean.len()).map(f).collect::<Vec<f32>>();
+        let scale = by_value(&|i| gain[i % channels] * self.inverse_deviation[i]);
+        let offset = by_value(&|i| shift[i % channels] - scale[i] * self.mean[i]);
+        (scale, offset)
+    }
+
+    /// The gradient of `x` as a line in `x`, from the sums of the gradient and of the gradient
+    /// times the normalised value; `len` is the number of elements of `x`.
+    fn gradient_line(&self, gain: &[f32], sums: &(Vec<f32>, Vec<f32>), len: usize) -> Line {
+        let (values, channels) = (self.mean.len(), gain.len());
+        let (shift_gradient, gain_gradient) = sums;
         // dx = gain / deviation * (grad - mean(grad) - normal * mean(grad * normal)), a line in x.
         let through = if self.of_batch {
-            values as f32 / x.len() as f32
+            values as f32 / len as f32
         } else {
             0.0
         };
@@ -261,33 +335,28 @@ impl BatchNorm {
         let by_x = by_value(&|i| -by_grad[i] * gain_gradient[i] * through * inverse[i]);
         let offset =
             by_value(&|i| -by_grad[i] * shift_gradient[i] * through - by_x[i] * self.mean[i]);
-        let mut result = vec![0.0; x.len()];
-        result
-            .par_chunks_mut(piece)
-            .zip(x.par_chunks(piece).zip(grad.par_chunks(piece)))
-            .for_each(|(result, (x, grad))| {
-                grouping.for_each_run(x.len(), channels, |run, group| {
-                    combine(
-                        (&x[run.clone()], &grad[run.clone()]),
-                        &by_grad[group.clone()],
-                        &by_x[group.clone()],
-                        &offset[group],
-                        &mut result[run],
-                    );
-                });
-            });
-        let over_groups = |values: &[f32]| {
-            add_all(
-                values.chunks_exact(channels).map(<[f32]>::to_vec).collect(),
-                channels,
-            )
-        };
-        (
-            result,
-            over_groups(&gain_gradient),
-            over_groups(&shift_gradient),
+        Line {
+            by_grad,
+            by_x,
+            offset,
+        }
+    }
+
+    /// Sums over the groups, by channel.
+    fn over_groups(&self, values: &[f32]) -> Vec<f32> {
+        let channels = values.len() / self.grouping.groups;
+        add_all(
+            values.chunks_exact(channels).map(<[f32]>::to_vec).collect(),
+            channels,
         )
     }
+}
+
+/// `grad * by_grad + x * by_x + offset`, with values of each channel and group.
+struct Line {
+    by_grad: Vec<f32>,
+    by_x: Vec<f32>,
+    offset: Vec<f32>,
 }
 
 impl CustomOp3 for BatchNorm {
@@ -318,9 +387,7 @@ impl CustomOp3 for BatchNorm {
         if !fits || !x.len().is_multiple_of(sample) {
             candle_core::bail!("{:?} does not have {channels} channels", x_layout.shape());
         }
-        let by_value = |f: &dyn Fn(usize) -> f32| (0..self.mean.len()).map(f).collect::<Vec<f32>>();
-        let scale = by_value(&|i| gain[i % channels] * self.inverse_deviation[i]);
-        let offset = by_value(&|i| shift[i % channels] - scale[i] * self.mean[i]);
+        let (scale, offset) = self.line(gain, shift);
         let mut result = vec![0.0; x.len()];
         let piece = channels * grouping.piece();
         result

@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use serde::{Deserialize, Serialize};
 
-use super::{operand, with_values};
+use super::{on_host, operand, with_values};
 
 /// The taps of a binarised layer, from its latent weights `[out][ky][kx][in]`.
 ///
@@ -52,14 +52,21 @@ impl Binarise {
     /// # Errors
     /// If `latent` does not have `outputs * kernel * kernel * channels` values.
     pub fn taps(self, latent: &Tensor) -> Result<Tensor> {
-        latent.apply_op1(self)
+        if on_host(latent) {
+            latent.apply_op1(self)
+        } else {
+            self.taps_on_device(latent)
+        }
     }
 
     /// Gradient of the latent weights, from that of the taps.
     ///
     /// # Errors
-    /// If the tensors are not `f32` on the CPU.
+    /// If the tensors are not `f32`, or do not fit.
     pub fn backward(&self, latent: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        if !on_host(latent) {
+            return self.gradient_on_device(latent, grad);
+        }
         let mut result = vec![0.0; latent.elem_count()];
         let scale = self.scale();
         with_values(grad, |grad| {
@@ -80,7 +87,7 @@ impl Binarise {
         Tensor::from_vec(result, latent.shape(), latent.device())
     }
 
-    fn scale(&self) -> f32 {
+    pub(super) fn scale(&self) -> f32 {
         1.0 / (self.pool * self.pool) as f32
     }
 

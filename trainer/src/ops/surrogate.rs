@@ -66,13 +66,20 @@ impl Surrogate {
         u[0]
     }
 
+    /// `by_u`, `offset` and `factor`: the distance of a membrane from the threshold is
+    /// `u * by_u - offset`, and the derivative is multiplied by `factor`.
+    #[inline(always)]
+    pub(super) fn scales(&self, threshold: f32) -> (f32, f32, f32) {
+        match self.unit {
+            Unit::Threshold => (1.0 / threshold, 1.0, 1.0 / threshold),
+            Unit::Absolute => (1.0, threshold, 1.0),
+        }
+    }
+
     /// Replaces membranes by the derivatives of their spikes.
     #[inline(always)]
     pub(super) fn replace(&self, membranes: &mut [f32], threshold: f32) {
-        let (by_u, offset, factor) = match self.unit {
-            Unit::Threshold => (1.0 / threshold, 1.0, 1.0 / threshold),
-            Unit::Absolute => (1.0, threshold, 1.0),
-        };
+        let (by_u, offset, factor) = self.scales(threshold);
         let slope = self.slope;
         match self.shape {
             Shape::FastSigmoid => membranes.iter_mut().for_each(|u| {

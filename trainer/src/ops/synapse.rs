@@ -7,7 +7,7 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use super::{add_all, add_scaled, operand, with_values};
+use super::{add_all, add_scaled, on_host, operand, with_values};
 
 /// Samples whose weight gradient is summed before partial sums are added in order.
 const SAMPLES_PER_SUM: usize = 32;
@@ -45,13 +45,17 @@ impl Synapse {
     /// # Errors
     /// If the shapes do not fit.
     pub fn sums(self, input: &Tensor, taps: &Tensor) -> Result<Tensor> {
-        input.apply_op2(taps, self)
+        if on_host(input) {
+            input.apply_op2(taps, self)
+        } else {
+            self.sums_on_device(input, taps)
+        }
     }
 
     /// Gradients of the input, where asked for, and of the taps.
     ///
     /// # Errors
-    /// If the tensors are not `f32` on the CPU.
+    /// If the tensors are not `f32`, or do not fit.
     pub fn backward(
         &self,
         input: &Tensor,
@@ -59,6 +63,13 @@ impl Synapse {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Tensor)> {
         let grad = grad.contiguous()?;
+        if !on_host(input) {
+            let of_taps = self.tap_gradient_on_device(input, taps, &grad)?;
+            let of_input = self
+                .input_gradient
+                .then(|| self.input_gradient_on_device(input, taps, &grad));
+            return Ok((of_input.transpose()?, of_taps));
+        }
         let tap_gradient = with_values(input, |input| {
             with_values(&grad, |grad| Ok(self.tap_gradient(input, grad)))
         })?;
