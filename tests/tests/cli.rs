@@ -333,6 +333,19 @@ fn a_folder_that_cannot_be_written_is_named() {
 }
 
 #[test]
+fn a_gpu_is_refused_with_the_command_that_builds_for_one() {
+    let dir = folder();
+    let arguments = ["train", "mnist", "--device", "cuda", "--out", "run"];
+    let outcome = bitspike(dir.path(), &arguments);
+    refused(
+        &outcome,
+        2,
+        &["--device cuda", "cargo xtask cuda", "docs/gpu.md"],
+    );
+    assert!(!dir.path().join("run").exists());
+}
+
+#[test]
 fn a_damaged_model_is_refused_by_its_cause() {
     let dir = folder();
     let whole = fs::read(Path::new(trained()).join("model.bsnn")).expect("a model");

@@ -16,12 +16,12 @@ pub enum Choice {
     Cuda,
 }
 
-/// A device, and a line to show where it is not the one that was hoped for.
+/// A device, and a line to show about it.
 #[derive(Debug, Clone)]
 pub struct Chosen {
     /// The device.
     pub device: Device,
-    /// Why it is the processor, where a GPU was hoped for.
+    /// That it is a GPU, or why it is not, where a build knows of GPUs.
     pub note: Option<String>,
 }
 
@@ -51,7 +51,10 @@ impl Choice {
                  cargo xtask cuda\n(docs/gpu.md says what that takes), or leave the option out",
             )),
             Self::Auto | Self::Cuda => match Device::new_cuda(0) {
-                Ok(device) => Ok(Chosen { device, note: None }),
+                Ok(device) => Ok(Chosen {
+                    device,
+                    note: Some("training on the first NVIDIA GPU".into()),
+                }),
                 Err(error) if self == Self::Auto => cpu(Some(format!(
                     "no GPU that CUDA can use ({}): training on the CPU",
                     first_line(&error)

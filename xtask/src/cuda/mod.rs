@@ -18,6 +18,9 @@ use crate::run::{capture, cargo, find_program, shown, stream, target_dir};
 /// As cudarc spells the version of the wheels.
 const CUDA_VERSION: &str = "13000";
 
+/// The lowest compute capability that CUDA 13 knows.
+const OLDEST: u32 = 75;
+
 /// How often the kernels that are done are counted.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -28,7 +31,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(30);
 )]
 pub(crate) struct Arguments {
     /// Compute capability without its point [default: that of the machine's GPU, else 80]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(75..200))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(i64::from(OLDEST)..200))]
     compute_cap: Option<u32>,
     /// Only lint what the feature `cuda` adds, with a compiler that makes empty kernels
     #[arg(long, conflicts_with_all = ["compute_cap", "test"])]
@@ -45,6 +48,13 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     }
     let capability = arguments.compute_cap.or_else(installed_capability);
     let capability = capability.unwrap_or(80);
+    if capability < OLDEST {
+        return Err(Failure::Usage(format!(
+            "this machine's GPU has compute capability {}.{}; CUDA 13 begins at 7.5",
+            capability / 10,
+            capability % 10
+        )));
+    }
     let toolkit = wheels::toolkit()?;
     stub_driver(&toolkit)?;
     eprintln!(
@@ -84,7 +94,7 @@ fn folder() -> PathBuf {
 
 /// Where compiled kernels are kept.
 fn objects() -> PathBuf {
-    folder().join("objects")
+    folder().join("objects").join(wheels::COMPILER)
 }
 
 /// The compute capability of the machine's first GPU.
@@ -173,7 +183,14 @@ fn stub_driver(toolkit: &Path) -> Outcome {
     let text = std::fs::read_to_string(&bindings)
         .map_err(|error| Failure::file("read", &bindings, &error))?;
     let source = stubs.join("libcuda.c");
-    let functions: String = driver_functions(&text)
+    let names = driver_functions(&text);
+    if names.is_empty() {
+        return Err(Failure::Work(format!(
+            "{} names no function of the driver",
+            bindings.display()
+        )));
+    }
+    let functions: String = names
         .into_iter()
         .map(|name| format!("int {name}(void) {{ return {ANSWER}; }}\n"))
         .collect();
@@ -188,10 +205,13 @@ fn stub_driver(toolkit: &Path) -> Outcome {
 /// The driver's functions in cudarc's bindings, each once.
 fn driver_functions(bindings: &str) -> Vec<&str> {
     let mut names: Vec<&str> = bindings
-        .split("pub fn ")
+        .split("fn ")
         .skip(1)
         .filter_map(|rest| rest.split('(').next())
-        .filter(|name| name.starts_with("cu"))
+        .filter(|name| {
+            let rest = name.strip_prefix("cu");
+            rest.is_some_and(|rest| rest.starts_with(char::is_uppercase))
+        })
         .collect();
     names.sort_unstable();
     names.dedup();
@@ -227,8 +247,8 @@ mod tests {
 
     #[test]
     fn the_driver_s_functions_are_found_once_each() {
-        let bindings = "extern \"C\" { pub fn cuInit(a: u32) -> i32; pub fn cuCtxGet(\n); }
-            pub unsafe fn x() {} pub fn cuInit(b: u32) {} pub fn is_culib_present() -> bool {}";
+        let bindings = "pub unsafe fn cuInit(a: u32) -> i32 { extern \"C\" { fn cuInit(a: u32); } }
+            pub unsafe fn cuCtxGet(\n) {} pub unsafe fn culib() {} fn is_culib_present() {}";
         assert_eq!(driver_functions(bindings), ["cuCtxGet", "cuInit"]);
     }
 }

@@ -11,11 +11,14 @@ use crate::run::stream;
 /// A wheel: name, version, megabytes to download.
 type Wheel = (&'static str, &'static str, u32);
 
+/// The version of `nvcc`.
+pub(super) const COMPILER: &str = "13.0.88";
+
 const NVRTC: Wheel = ("nvidia-cuda-nvrtc", "13.0.88", 90);
 
 /// NVIDIA's licence lets anyone use them; nothing of them is shipped with bitspike.
 const WHEELS: [Wheel; 8] = [
-    ("nvidia-cuda-nvcc", "13.0.88", 37),
+    ("nvidia-cuda-nvcc", COMPILER, 37),
     ("nvidia-cuda-crt", "13.0.88", 1),
     ("nvidia-nvvm", "13.0.88", 62),
     ("nvidia-cuda-runtime", "13.0.96", 2),
@@ -47,15 +50,14 @@ fn bring(wheels: &[Wheel]) -> Outcome<PathBuf> {
         .filter(|wheel| !stamp(&all, wheel).is_file())
         .collect();
     let toolkit = cuda_home();
-    if missing.is_empty() {
-        return Ok(toolkit);
+    if !missing.is_empty() {
+        let megabytes: u32 = missing.iter().map(|(.., megabytes)| megabytes).sum();
+        eprintln!(
+            "bringing {} wheels of CUDA 13.0 ({megabytes} MB) into {}",
+            missing.len(),
+            all.display()
+        );
     }
-    let megabytes: u32 = missing.iter().map(|(.., megabytes)| megabytes).sum();
-    eprintln!(
-        "bringing {} wheels of CUDA 13.0 ({megabytes} MB) into {}",
-        missing.len(),
-        all.display()
-    );
     for wheel in missing {
         unpack(&all, wheel)?;
     }
@@ -132,9 +134,9 @@ fn link_unversioned(lib: &Path) -> Outcome {
             continue;
         };
         let link = lib.join(format!("{plain}.so"));
-        if !link.exists() {
-            fs::hard_link(&path, &link).map_err(|error| Failure::file("link", &link, &error))?;
-        }
+        // One that is there may be of another version.
+        let _ = fs::remove_file(&link);
+        fs::hard_link(&path, &link).map_err(|error| Failure::file("link", &link, &error))?;
     }
     Ok(())
 }
