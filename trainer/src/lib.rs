@@ -2,6 +2,7 @@
 
 pub mod anneal;
 pub mod assess;
+pub mod backend;
 mod batch;
 mod chart;
 pub mod cli;

@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     /// How to flash [default: the first of the board's ways that is installed]
     #[arg(long, value_enum)]
     with: Option<Way>,
-    /// Which debug probe, where there are several, as `probe-rs list` shows it: VID:PID[:SERIAL]
+    /// Which debug probe, where there are several, as `probe-rs list` shows it: VID:PID or VID:PID:SERIAL
     #[arg(long, value_name = "PROBE")]
     probe: Option<String>,
     /// Build, show the commands, and flash nothing

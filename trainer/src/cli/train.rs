@@ -13,10 +13,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::assess::assess;
+use crate::backend::Choice;
 use crate::config::{Condition, Config};
 use crate::curves::{self, Curve};
 use crate::data::{self, Splits};
-use crate::device::Choice;
 use crate::files::write_atomically;
 use crate::finish::{PICTURE_FILE, finish};
 use crate::ops::sign::Weights;

@@ -32,7 +32,7 @@ impl Choice {
     /// If a GPU was asked for, and this build knows none or this machine has none.
     ///
     /// ```
-    /// use bitspike_trainer::device::Choice;
+    /// use bitspike_trainer::backend::Choice;
     ///
     /// assert!(Choice::Cpu.device()?.device.is_cpu());
     /// # Ok::<(), bitspike_trainer::Error>(())
