@@ -237,10 +237,20 @@ fn advance(
     let unused = TILE - drives.len();
     // Spikes of the step before leave at the bottom, new ones come in at the top.
     let mut spikes = spiked;
-    for ((membrane, &threshold), drive) in membranes.iter_mut().zip(thresholds).zip(drives) {
-        let (after, spike) = lif.update(*membrane, spikes, drive, threshold);
-        *membrane = after;
-        spikes = spikes >> 1 | spike;
+    let neurons = membranes.iter_mut().zip(thresholds).zip(drives);
+    if spiked == 0 {
+        // Nothing resets: two instructions less a neuron.
+        for ((membrane, &threshold), drive) in neurons {
+            let (after, spike) = lif.update(*membrane, 0, drive, threshold);
+            *membrane = after;
+            spikes = spikes >> 1 | spike;
+        }
+    } else {
+        for ((membrane, &threshold), drive) in neurons {
+            let (after, spike) = lif.update(*membrane, spikes, drive, threshold);
+            *membrane = after;
+            spikes = spikes >> 1 | spike;
+        }
     }
     spikes.wrapping_shr(unused as u32)
 }

@@ -8,7 +8,7 @@ use crate::bits;
 const WORDS: usize = BLOCK / 32;
 
 /// Columns that are gathered before they are counted.
-const CAPACITY: usize = GROUP * if SMALL { 3 } else { 6 };
+const CAPACITY: usize = GROUP * if SMALL { 2 } else { 6 };
 
 /// The weight columns that one output position adds up.
 pub(super) struct Columns<'a> {
