@@ -4,12 +4,13 @@
     cargo xtask firmware rp2040-pico                        # prints the path of the ELF
     python tests/boards/emulate.py rp2040-pico ELF < requests
     python tests/boards/emulate.py rp2040-pico SERVE_ELF 7777 & bitspike device info --port tcp:localhost:7777
+    python tests/boards/emulate.py rp2040-pico STREAM_ELF stream/motion/recording.bin
 
 Standard input goes to the board by RTT, what the board sends by RTT to standard output; with a port, its
-serial line is a socket there. A line on stderr lists the device registers that were written first.
+serial line is a socket there; with a recording, an accelerometer at its pins plays it. A line on stderr lists the device registers that were written first.
 Flash and RAM lie where the board's memory.x says; flash is loaded, RAM is filled with a pattern. A
-device register reads as all ones, so that no program waits for one; only the UART is one, by the same
-pages of the manuals as the firmware's driver. This shows that the start code, the memory map and the
+device register reads as all ones, so that no program waits for one; only the UART and the pins are some, by
+the same pages of the manuals as the firmware's drivers. This shows that the start code, the memory map and the
 arithmetic are right, and little about the devices.
 """
 
@@ -81,6 +82,115 @@ class Uart:
             self.connection.send(bytes([value & 0xFF]))
 
 
+class Sensor:
+    """A LIS3DH at two pins, its registers and FIFO; written from the data sheet and the I2C page alone."""
+
+    # Registers that pull a line low, that let it go, and of its level; pins of clock and data.
+    PINS = {
+        "nrf52840-dk": (0x5000_050C, 0x5000_0508, 0x5000_0510, 27, 26),
+        "rp2040-pico": (0xD000_0024, 0xD000_0028, 0xD000_0004, 5, 4),
+        "rp2350-pico2": (0xD000_0038, 0xD000_0040, 0xD000_0004, 5, 4),
+        "stm32f4-discovery": (0x4002_0418, 0x4002_0418, 0x4002_0410, 6, 9),
+        "esp32-c3": (0x6000_400C, 0x6000_4008, 0x6000_403C, 6, 5),
+    }
+    ADDRESS = 0x18
+
+    def __init__(self, board, recording):
+        self.low, self.release, self.level, self.scl, self.sda = self.PINS[board]
+        # One register does both on this one: the upper half pulls low.
+        self.shift = 16 if self.low == self.release else 0
+        self.samples = [recording[i : i + 6] for i in range(0, len(recording) - 5, 6)]
+        self.arrived = self.gone = self.looks = 0
+        self.registers = {0x0F: 0x33, 0x20: 0x07}
+        self.pointer, self.burst = 0, b""
+        self.lines = {"scl": True, "sda": True}
+        self.pulls = self.closed = False
+        self.phase, self.bits, self.byte = "idle", 0, 0
+
+    def read(self, address):
+        if address != self.level:
+            return 0xFFFF_FFFF
+        data = self.lines["sda"] and not self.pulls
+        return self.lines["scl"] << self.scl | data << self.sda
+
+    def write(self, address, value):
+        for name, pin in (("scl", self.scl), ("sda", self.sda)):
+            if address == self.low and value >> self.shift & 1 << pin:
+                self.edge(name, False)
+            if address == self.release and value & 1 << pin:
+                self.edge(name, True)
+
+    def edge(self, name, high):
+        before, self.lines[name] = self.lines[name], high
+        if before == high:
+            return
+        if name == "sda":
+            if self.lines["scl"] and not self.pulls:
+                self.phase, self.bits, self.byte = ("idle" if high else "address"), 0, 0
+        elif high:
+            self.rising(self.lines["sda"] and not self.pulls)
+        else:
+            self.falling()
+
+    def rising(self, line):
+        if self.phase in ("address", "pointer", "write"):
+            self.byte, self.bits = self.byte << 1 & 0xFF | line, self.bits + 1
+        elif self.phase == "talk":
+            self.bits += 1
+        elif self.phase == "asked" and line:
+            self.phase = "idle"
+
+    def falling(self):
+        self.pulls = False
+        if self.phase in ("address", "pointer", "write") and self.bits == 8:
+            self.after = self.take(self.byte)
+            self.pulls = self.after is not None
+            self.phase, self.bits, self.byte = ("acknowledge" if self.pulls else "idle"), 0, 0
+        elif self.phase == "acknowledge" and self.after != "talk":
+            self.phase = self.after
+        elif self.phase in ("acknowledge", "asked"):
+            self.phase, self.bits, self.byte = "talk", 0, self.give()
+            self.pulls = not self.byte & 0x80
+        elif self.phase == "talk" and self.bits == 8:
+            self.phase = "asked"
+        elif self.phase == "talk":
+            self.pulls = not self.byte >> (7 - self.bits) & 1
+
+    def take(self, byte):
+        """Takes a byte; what comes next, nothing where it is not acknowledged."""
+        if self.phase == "address":
+            if byte >> 1 != self.ADDRESS:
+                return None
+            return "talk" if byte & 1 else "pointer"
+        if self.phase == "pointer":
+            self.pointer = byte
+            return "write"
+        self.registers[self.pointer & 0x7F] = byte
+        if self.pointer & 0x7F == 0x2E and byte & 0xC0 == 0:
+            self.gone = self.arrived
+        self.pointer += self.pointer >> 7
+        return "write"
+
+    def give(self):
+        register, up = self.pointer & 0x7F, self.pointer & 0x80
+        value = self.registers.get(register, 0)
+        if register == 0x2F:
+            on = self.registers.get(0x24, 0) & 0x40 and self.registers[0x20] >> 4
+            if on and self.registers.get(0x2E, 0) & 0xC0 == 0x80:
+                self.arrived = min(self.arrived + (4, 0, 7, 2)[self.looks % 4], len(self.samples))
+            self.looks += 1
+            held = self.arrived - self.gone
+            value = held if 0 < held < 32 else 0x5F if held else 0x20
+            self.closed = self.gone == len(self.samples) and self.looks % 64 == 0
+        elif 0x28 <= register <= 0x2D:
+            value = self.samples[self.gone][register - 0x28] if self.gone < self.arrived else 0
+            if register == 0x2D:
+                self.gone = min(self.gone + 1, self.arrived)
+                register = 0x27
+        self.pointer = up | register + (up >> 7)
+        return value
+
+
 def regions(script):
     """Name, origin and length of the regions in a linker script."""
     unit = {"K": 1 << 10, "M": 1 << 20, "": 1}
@@ -94,9 +204,9 @@ def regions(script):
 
 
 class Machine:
-    def __init__(self, board, elf, uart):
+    def __init__(self, board, elf, device):
         folder = FOLDER / board
-        self.elf, self.uart, self.written, self.end = elf, uart, [], False
+        self.elf, self.device, self.written, self.end = elf, device, [], False
         self.riscv = elf.header["e_machine"] == "EM_RISCV"
         source = (folder / "board.rs").read_text()
         if self.riscv:
@@ -135,17 +245,17 @@ class Machine:
         return struct.unpack("<I", self.uc.mem_read(address, 4))[0]
 
     def read(self, uc, offset, _size, base):
-        if not self.uart:
+        if not self.device:
             return 0xFFFF_FFFF
-        value = self.uart.read(base + offset)
-        if self.uart.closed:
+        value = self.device.read(base + offset)
+        if self.device.closed:
             self.end = True
             uc.emu_stop()
         return value
 
     def write(self, _uc, offset, _size, value, base):
-        if self.uart:
-            self.uart.write(base + offset, value)
+        if self.device:
+            self.device.write(base + offset, value)
         if len(self.written) < 100:
             self.written.append(f"{base + offset:#x}={value:#x}")
 
@@ -182,7 +292,7 @@ class Machine:
         return said, given
 
     def run(self, given, out):
-        for _ in range(RUNS if not self.uart else 1 << 60):
+        for _ in range(RUNS if not self.device else 1 << 60):
             try:
                 self.uc.emu_start(self.pc, 0xFFFF_FFFE, count=RUN)
             except UcError as error:
@@ -199,16 +309,18 @@ class Machine:
 
 
 def main():
-    board, path, *port = sys.argv[1:]
-    uart = None
-    if port:
-        listener = socket.create_server(("127.0.0.1", int(port[0])))
+    board, path, *rest = sys.argv[1:]
+    device = None
+    if rest and rest[0].isdigit():
+        listener = socket.create_server(("127.0.0.1", int(rest[0])))
         connection, _ = listener.accept()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        uart = Uart(board, connection)
+        device = Uart(board, connection)
+    elif rest:
+        device = Sensor(board, Path(rest[0]).read_bytes())
     with open(path, "rb") as file:
-        machine = Machine(board, ELFFile(file), uart)
-    given = b"" if uart else sys.stdin.buffer.read() or b"Q"
+        machine = Machine(board, ELFFile(file), device)
+    given = b"" if device else sys.stdin.buffer.read() or b"Q"
     machine.run(given, sys.stdout.buffer)
     print("registers written:", *machine.written, file=sys.stderr)
 

@@ -29,6 +29,8 @@ pub fn small_model() -> PathBuf {
 /// A built firmware binary, as `cargo xtask firmware --json` describes it.
 #[derive(Debug, Deserialize)]
 pub struct Firmware {
+    /// The image.
+    pub elf: PathBuf,
     /// The command that runs it on the emulated machine.
     pub runner: Vec<String>,
     /// Flash of program and model in bytes.

@@ -196,9 +196,22 @@ fn steps() -> Outcome<Vec<Step>> {
         needs: None,
         check: Check::Verify,
     });
+    steps.push(real_boards());
     steps.push(ptx());
     steps.push(miri());
     Ok(steps)
+}
+
+/// The images of real boards in an emulator of processors alone.
+fn real_boards() -> Step {
+    let found = || succeeds(Command::new("python3").args(["-c", "import elftools, unicorn"]));
+    let what = "it needs Unicorn: pip install -r tests/boards/requirements.txt";
+    let mut command = cargo_with(&["test", "--package", "bitspike-tests", "--locked"]);
+    command.args(["--test", "boards", "--", "--ignored"]);
+    Step {
+        needs: Some(Need { found, what }),
+        ..step("real boards in an emulator", command)
+    }
 }
 
 /// Core's tests, some cases of each, in an interpreter that finds undefined behaviour.
