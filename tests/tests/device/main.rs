@@ -18,7 +18,7 @@ use bitspike_core::network::Network;
 use bitspike_core::random::Xorshift32;
 use bitspike_link::frame::{Number, Reader, encode};
 use bitspike_link::message::{Answer, Part, Request};
-use bitspike_tests::cli::bitspike;
+use bitspike_tests::cli::{bitspike, command};
 use bitspike_tests::device::{Firmware, read_model, root, small_model};
 use bitspike_trainer::data::idx::Idx;
 use bitspike_trainer::device::{Client, LinkError, Port, Refused, Timing, open};
@@ -682,5 +682,47 @@ fn the_monitor_prints_a_line_a_step() {
         assert_eq!(raster.chars().count(), 9, "{line}");
         let count = network.spikes(0).count();
         assert!(line.ends_with(&format!("│ {count}")), "{count}: {line}");
+    }
+}
+
+/// Stopped by a signal, the command ends with 130, and its emulator ends with it.
+#[cfg(unix)]
+#[test]
+fn a_stopped_command_takes_its_emulator_along() {
+    use std::io::{BufRead, BufReader};
+
+    let small = small_model();
+    let small = small.to_str().unwrap();
+    let arguments = ["device", "monitor", small, "--port", "emulator:m4"];
+    let arguments = [&arguments[..], &["--samples", "1000000"]].concat();
+    let mut running = command(root(), &arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(running.stdout.take().unwrap()).lines();
+    lines.next().expect("it draws").unwrap();
+    let id = running.id().to_string();
+    let children = || {
+        let listed = Command::new("ps")
+            .args(["-o", "pid=", "--ppid", &id])
+            .output();
+        listed.map_or_else(
+            |_| String::new(),
+            |listed| String::from_utf8_lossy(&listed.stdout).into(),
+        )
+    };
+    let emulator: String = children().trim().into();
+    let status = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+    assert!(status.success());
+    // Its lines end with it.
+    while lines.next().is_some() {}
+    assert_eq!(running.wait().unwrap().code(), Some(130));
+    // Where there is no `ps`, the code must do.
+    if !emulator.is_empty() {
+        let alive = Command::new("kill")
+            .args(["-0", &emulator])
+            .stderr(Stdio::null())
+            .status();
+        assert!(!alive.unwrap().success(), "the emulator {emulator} runs on");
     }
 }

@@ -4,8 +4,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use serial2::SerialPort;
@@ -151,7 +151,7 @@ impl Port for SerialPort {
 
 /// An emulator whose serial port is its standard input and output; it is ended when dropped.
 struct Emulator {
-    child: Child,
+    child: Arc<Mutex<Child>>,
     input: ChildStdin,
     output: Receiver<Vec<u8>>,
     /// What has come and was not asked for yet.
@@ -187,12 +187,28 @@ impl Emulator {
                 }
             }
         });
+        let child = Arc::new(Mutex::new(child));
+        let stopped = Arc::clone(&child);
+        // An emulator whose line has closed would run on. Where there is a handler already, it is
+        // the caller's to end what it started.
+        let _ = ctrlc::set_handler(move || {
+            end(&stopped);
+            std::process::exit(130);
+        });
         Ok(Self {
             child,
             input,
             output,
             left: Vec::new(),
         })
+    }
+}
+
+fn end(child: &Mutex<Child>) {
+    if let Ok(mut child) = child.lock() {
+        // It may have ended already.
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 
@@ -224,8 +240,6 @@ impl Port for Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end(&self.child);
     }
 }
