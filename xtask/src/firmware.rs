@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::boards::{self, Board};
 use crate::elf::footprint;
 use crate::outcome::{Failure, Outcome};
-use crate::run::{capture_or, root, stream, target_dir};
+use crate::run::{capture, capture_or, root, stream, target_dir};
 use crate::setup;
 use crate::toolchain::Toolchain;
 
@@ -210,6 +210,15 @@ fn connect(runner: &mut [String], serial: &str) {
     if let Some(value) = flag.and_then(|at| runner.get_mut(at + 1)) {
         *value = serial.to_owned();
     }
+}
+
+/// Builds programs that include the small model, all at once, so that [`build`] finds them built.
+pub(crate) fn prepare(board: &Board, toolchain: &Toolchain, programs: &[&str]) -> Outcome {
+    let _lock = lock()?;
+    let mut command = cargo(toolchain, "build", board);
+    command.arg("--quiet");
+    command.args(programs.iter().flat_map(|program| ["--bin", program]));
+    capture(&mut command).map(|_| ())
 }
 
 /// What the linker says of a region that is too small.

@@ -226,7 +226,10 @@ struct Emulator {
 impl Emulator {
     fn start(machine: &str, runner: &[String]) -> Result<Self> {
         let [program, arguments @ ..] = runner else {
-            return Err(Error::failed(format!("{machine}: no command to run it")));
+            return Err(Error::usage(format!(
+                "{machine} is a real board, which no emulator runs: flash it with `cargo xtask flash {machine} \
+                 --bin serve`, then `bitspike device verify`"
+            )));
         };
         let mut child = Command::new(program)
             .args(arguments)
