@@ -1,8 +1,8 @@
 //! `nvcc` as candle's build script calls it: this very program under that name.
 //!
 //! The build script forgets what it compiled when it is stopped. Here every kernel that is done is
-//! kept by what it was made of, and taken from there the next time. Without a real `nvcc`, outputs
-//! are made empty: enough to check the code around them.
+//! kept by what it was made of, and taken from there the next time. Kernels that nothing calls are
+//! left out. Without a real `nvcc`, all outputs are made empty: enough to check the code around them.
 
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use std::fs;
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, ExitStatus};
 
 use crate::outcome::{Failure, Outcome};
 
@@ -63,6 +63,11 @@ fn compile(real: &OsString, objects: Option<&Path>, arguments: &[OsString]) -> i
         }
         return Ok(0);
     }
+    if let Some(output) = output.as_deref().filter(|_| is_unused(arguments)) {
+        let mut empty = Command::new("cc");
+        empty.args(["-c", "-x", "c", "/dev/null", "-o"]).arg(output);
+        return Ok(exit_code(empty.status()?));
+    }
     let kept = match (&output, objects) {
         (Some(output), Some(objects)) if source(arguments).is_some() => {
             Some((output, objects.join(key(arguments, output))))
@@ -82,7 +87,23 @@ fn compile(real: &OsString, objects: Option<&Path>, arguments: &[OsString]) -> i
         fs::copy(output, &beside)?;
         fs::rename(&beside, kept)?;
     }
-    Ok(status.code().map_or(1, |code| code.clamp(0, 255) as u8))
+    Ok(exit_code(status))
+}
+
+fn exit_code(status: ExitStatus) -> u8 {
+    status.code().map_or(1, |code| code.clamp(0, 255) as u8)
+}
+
+/// Whether a call compiles kernels of quantised models or mixtures of experts. They take more than
+/// an hour, and bitspike has neither: were one called, the linker would miss it.
+fn is_unused(arguments: &[OsString]) -> bool {
+    let Some(source) = source(arguments) else {
+        return false;
+    };
+    let folder = source.parent().and_then(Path::file_name);
+    let folder = folder.is_some_and(|name| name == "moe" || name == "mmq_gguf");
+    let object = arguments.iter().any(|argument| argument == "-c");
+    object && (folder || source.file_stem().is_some_and(|name| name == "mmvq_gguf"))
 }
 
 /// The source file of a call, where it compiles one.
@@ -148,6 +169,22 @@ mod tests {
         let first = name("--ptx --output-directory /x -O3 a.cu");
         assert_eq!(first, name("--ptx --output-directory /y -O3 a.cu"));
         assert_ne!(first, name("--ptx --output-directory /x -O2 a.cu"));
+    }
+
+    #[test]
+    fn only_kernels_that_nothing_calls_are_left_out() {
+        for source in [
+            "moe/moe_wmma.cu",
+            "mmq_gguf/mmq_quantize.cu",
+            "mmvq_gguf.cu",
+        ] {
+            assert!(is_unused(&words(&format!("-c -o x.o src/{source}"))));
+        }
+        assert!(!is_unused(&words(
+            "--ptx --output-directory x src/quantized.cu"
+        )));
+        assert!(!is_unused(&words("-c -o x.o src/a.cu")));
+        assert!(!is_unused(&words("--lib -o libmoe.a moe_gguf.o")));
     }
 
     /// A compiler that is stopped and started again compiles each kernel once.
