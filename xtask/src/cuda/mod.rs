@@ -1,8 +1,8 @@
 //! `cargo xtask cuda`: the trainer for NVIDIA GPUs.
 //!
 //! CUDA's compiler and libraries come as wheels from PyPI into `target/cuda`. The build compiles
-//! candle's kernels for one compute capability, for an hour and more; [`nvcc`] keeps every kernel
-//! that is done, so that a build that was stopped goes on.
+//! candle's kernels for one compute capability; [`nvcc`] keeps every kernel that is done, so that a
+//! build that was stopped goes on, and leaves out those that nothing calls.
 
 pub(crate) mod nvcc;
 mod wheels;
@@ -27,7 +27,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(30);
 /// Flags of `cargo xtask cuda`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask cuda                    build `bitspike` for the GPU of this machine, or for 8.0\n  cargo xtask cuda --compute-cap 90   for an H100; NVIDIA lists the numbers at developer.nvidia.com/cuda-gpus\n  cargo xtask cuda --test             and hold a training on the GPU against one on the processor\n  cargo xtask cuda --check            only lint the code behind the feature: minutes, no CUDA, no GPU\n\nThe build takes an hour or more on 2 cores and 3 GB of disk; stopped, it goes on where it was."
+    after_help = "Examples:\n  cargo xtask cuda                    build `bitspike` for the GPU of this machine, or for 8.0\n  cargo xtask cuda --compute-cap 90   for an H100; NVIDIA lists the numbers at developer.nvidia.com/cuda-gpus\n  cargo xtask cuda --test             and hold a training on the GPU against one on the processor\n  cargo xtask cuda --check            only lint the code behind the feature: minutes, no CUDA, no GPU\n\nThe build takes about a quarter of an hour and 3 GB of disk; stopped, it goes on where it was."
 )]
 pub(crate) struct Arguments {
     /// Compute capability without its point [default: that of the machine's GPU, else 80]
@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let toolkit = wheels::toolkit()?;
     stub_driver(&toolkit)?;
     eprintln!(
-        "building for compute capability {}.{}: an hour or more on 2 cores; kernels that are done \
+        "building for compute capability {}.{}: about a quarter of an hour; kernels that are done \
          are kept in {}",
         capability / 10,
         capability % 10,
