@@ -8,6 +8,7 @@
 //! - [`kernel`]: the synaptic sums, a reference interpreter and faster kernels that equal it;
 //! - [`lif`]: the leaky integrate-and-fire neuron in integers;
 //! - [`encode`]: from sensor values to spikes; [`random`]: the generator behind the rate encoder;
+//! - [`wide`]: the same network for the wide registers of a workstation;
 //! - [`decode`]: decisions; [`bits`]: packed bits; [`hash`]: a hash of the state, to compare
 //!   machines.
 //!
@@ -32,3 +33,4 @@ mod neurons;
 pub mod random;
 pub mod state;
 mod stop;
+pub mod wide;

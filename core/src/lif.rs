@@ -147,7 +147,8 @@ impl Narrow {
     /// right already where `F < 0`.
     #[inline(always)]
     pub(crate) fn drive(self, sum: i32, bias: i16) -> i32 {
-        sum * self.scale + i32::from(bias)
+        // Proven not to overflow; so said, a build that checks overflow has vectors of them too.
+        sum.wrapping_mul(self.scale).wrapping_add(bias.into())
     }
 
     /// The membrane after a step, and the spike in the highest bit. The spike of the step before
@@ -161,9 +162,10 @@ impl Narrow {
         threshold: i16,
     ) -> (i16, u32) {
         let threshold = i32::from(threshold);
-        let v = ((self.beta * i32::from(membrane)) >> 15) + drive;
+        let decayed = self.beta.wrapping_mul(membrane.into()) >> 15;
+        let v = decayed.wrapping_add(drive);
         // A product with a bit: one instruction less than a condition.
-        let v = v - (spiked as i32 & self.subtract) * threshold;
+        let v = v.wrapping_sub((spiked as i32 & self.subtract).wrapping_mul(threshold));
         // A constant range saturates in one instruction.
         let after = v.clamp(i16::MIN.into(), i16::MAX.into());
         // The sign of the difference: no flag to turn into a bit.
@@ -216,6 +218,7 @@ impl Lif {
     }
 
     /// Bits by which synaptic sums are shifted to the right: `-F` where `F < 0`.
+    #[inline(always)]
     pub(crate) fn right_shift(&self) -> u32 {
         self.fraction.min(0).unsigned_abs().into()
     }

@@ -3,12 +3,14 @@
 use std::time::Instant;
 
 use bitspike_core::kernel::synaptic_operations;
-use bitspike_core::model::{Input, InputKind, Model};
+use bitspike_core::model::{Input, InputKind, Layer, Model};
 use bitspike_core::network::Network;
+use bitspike_core::wide::{Activity, Tables, Wide};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::data::{Form, Samples};
+use crate::wide::{Level, Steps};
 use crate::{Error, Result};
 
 /// What an integer network did on some samples.
@@ -27,15 +29,27 @@ pub struct Evaluation {
     /// Mean synaptic operations of a decision: one nonzero input times one weight; those of a
     /// static first layer count once.
     pub synops_mean: f64,
-    /// Samples a second of wall time, all cores, counting of synaptic operations left out.
+    /// Samples a second of wall time, all cores; where the counting of synaptic operations is a pass
+    /// of its own, it is left out.
     pub samples_per_second: f64,
 }
 
 /// Runs every sample through the network, on all cores.
 ///
+/// Models whose layers [`bitspike_core::wide`] supports run there, with the vector instructions
+/// that this processor has; others run as on a device. The integers are the same.
+///
 /// # Errors
 /// [`Error::Usage`] where the samples do not have the model's shape.
 pub fn evaluate(model: &Model<'_>, samples: &Samples) -> Result<Evaluation> {
+    evaluate_at(Level::detect(), model, samples)
+}
+
+/// As [`evaluate`], with the vector instructions of a level.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_at(level: Level, model: &Model<'_>, samples: &Samples) -> Result<Evaluation> {
     check_shape(model, samples)?;
     let indices: Vec<usize> = (0..samples.len()).collect();
     // Large enough that the memory of a network does not count, small enough for an even load.
@@ -43,25 +57,36 @@ pub fn evaluate(model: &Model<'_>, samples: &Samples) -> Result<Evaluation> {
         .len()
         .div_ceil(8 * rayon::current_num_threads())
         .clamp(1, 64);
-    let start = Instant::now();
-    let correct: usize = indices
-        .par_chunks(chunk)
-        .map(|chunk| decide(model, samples, chunk))
-        .sum::<Result<usize>>()?;
-    let seconds = start.elapsed().as_secs_f64();
-    let activity = indices
-        .par_chunks(chunk)
-        .map(|chunk| activity(model, samples, chunk))
-        .try_reduce(|| Activity::none(model), |a, b| Ok(a.plus(&b)))?;
-    let rate = |(layer, spikes): (usize, &u64)| {
-        *spikes as f64 / model.layers()[layer].units() as f64 / activity.steps as f64
+    let count = |count: &(dyn Fn(&[usize]) -> Result<Counted> + Sync)| {
+        indices
+            .par_chunks(chunk)
+            .map(count)
+            .try_reduce(Counted::default, |a, b| Ok(a.plus(&b)))
     };
+    let start = Instant::now();
+    let seconds = || start.elapsed().as_secs_f64();
+    let mut memory = vec![0; Tables::words(model).unwrap_or(0)];
+    let (counted, seconds) = if let Some(tables) = Tables::new(model, &mut memory) {
+        let counted = count(&|chunk| decide_wide(level, &tables, model, samples, chunk))?;
+        (counted, seconds())
+    } else {
+        let decided = count(&|chunk| decide(model, samples, chunk))?;
+        let seconds = seconds();
+        let mut counted = count(&|chunk| activity(model, samples, chunk))?;
+        counted.correct = decided.correct;
+        (counted, seconds)
+    };
+    let Counted { correct, activity } = counted;
+    let rate = |(layer, spikes): (&Layer, &u64)| {
+        *spikes as f64 / layer.units() as f64 / activity.steps as f64
+    };
+    let layers = model.layers().iter().zip(&activity.spikes);
     Ok(Evaluation {
         samples: samples.len(),
         correct,
         accuracy: correct as f64 / samples.len() as f64,
         steps_mean: activity.steps as f64 / samples.len() as f64,
-        firing_rates: activity.spikes.iter().enumerate().map(rate).collect(),
+        firing_rates: layers.map(rate).collect(),
         synops_mean: activity.operations as f64 / samples.len() as f64,
         samples_per_second: samples.len() as f64 / seconds.max(1e-9),
     })
@@ -112,19 +137,68 @@ fn with_inputs<R>(
 ) -> Result<R> {
     let sample = samples.sample(index);
     let inputs = sample.inputs(model);
-    let inputs = inputs.map_err(|error| Error::usage(format!("sample {index}: {error}")))?;
+    let inputs = inputs.map_err(|error| unreadable(index, &error))?;
     Ok(read(&inputs))
+}
+
+fn unreadable(index: usize, error: &dyn std::fmt::Display) -> Error {
+    Error::usage(format!("sample {index}: {error}"))
 }
 
 fn network_error(error: &dyn std::fmt::Display) -> Error {
     Error::failed(error.to_string())
 }
 
+/// What some samples gave.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counted {
+    /// Samples that are decided right.
+    correct: usize,
+    activity: Activity,
+}
+
+impl Counted {
+    fn plus(mut self, other: &Self) -> Self {
+        self.correct += other.correct;
+        self.activity.add(&other.activity);
+        self
+    }
+}
+
+/// Decides samples with the network for wide registers, which counts as it runs.
+fn decide_wide(
+    level: Level,
+    tables: &Tables<'_>,
+    model: &Model<'_>,
+    samples: &Samples,
+    indices: &[usize],
+) -> Result<Counted> {
+    let mut memory = vec![0; tables.state_words()];
+    let mut network = Wide::new(tables, &mut memory).map_err(|error| network_error(&error))?;
+    let mut counted = Counted::default();
+    let still = samples.input().form.is_still();
+    for &index in indices {
+        let decision = if still {
+            // Read in place.
+            let input = model.input(samples.pixels(index));
+            let input = input.map_err(|error| unreadable(index, &error))?;
+            level.decide(&mut network, Steps::Still(input)).0
+        } else {
+            with_inputs(model, samples, index, |inputs| {
+                level.decide(&mut network, Steps::Each(inputs)).0
+            })?
+        };
+        counted.correct += usize::from(decision.class == usize::from(samples.label(index)));
+    }
+    counted.activity = network.activity;
+    Ok(counted)
+}
+
 /// How many of the samples are decided right.
-fn decide(model: &Model<'_>, samples: &Samples, indices: &[usize]) -> Result<usize> {
+fn decide(model: &Model<'_>, samples: &Samples, indices: &[usize]) -> Result<Counted> {
     let mut memory = vec![0; model.sizes().memory_words()];
     let mut network = Network::new(model, &mut memory).map_err(|error| network_error(&error))?;
-    let mut correct = 0;
+    let mut counted = Counted::default();
     let still = samples.input().form.is_still();
     for &index in indices {
         let decision = with_inputs(model, samples, index, |inputs| match inputs {
@@ -141,46 +215,16 @@ fn decide(model: &Model<'_>, samples: &Samples, indices: &[usize]) -> Result<usi
                 network.decision()
             }
         })?;
-        correct += usize::from(decision.class == usize::from(samples.label(index)));
+        counted.correct += usize::from(decision.class == usize::from(samples.label(index)));
     }
-    Ok(correct)
+    Ok(counted)
 }
 
 /// Steps, spikes by layer and synaptic operations.
-struct Activity {
-    steps: u64,
-    spikes: Vec<u64>,
-    operations: u64,
-}
-
-impl Activity {
-    fn none(model: &Model<'_>) -> Self {
-        Self {
-            steps: 0,
-            spikes: vec![0; model.layers().len()],
-            operations: 0,
-        }
-    }
-
-    fn plus(&self, other: &Self) -> Self {
-        let spikes = self
-            .spikes
-            .iter()
-            .zip(&other.spikes)
-            .map(|(a, b)| a + b)
-            .collect();
-        Self {
-            steps: self.steps + other.steps,
-            spikes,
-            operations: self.operations + other.operations,
-        }
-    }
-}
-
-fn activity(model: &Model<'_>, samples: &Samples, indices: &[usize]) -> Result<Activity> {
+fn activity(model: &Model<'_>, samples: &Samples, indices: &[usize]) -> Result<Counted> {
     let mut memory = vec![0; model.sizes().memory_words()];
     let mut network = Network::new(model, &mut memory).map_err(|error| network_error(&error))?;
-    let mut activity = Activity::none(model);
+    let mut activity = Activity::default();
     let still = samples.input().form.is_still();
     for &index in indices {
         network.reset();
@@ -195,6 +239,7 @@ fn activity(model: &Model<'_>, samples: &Samples, indices: &[usize]) -> Result<A
                 network.step(*input);
                 activity.steps += 1;
                 for (layer, spikes) in activity.spikes.iter_mut().enumerate() {
+                    // Behind the last layer there are none.
                     let fired = network.spikes(layer);
                     *spikes += u64::from(fired.count());
                     if let Some(next) = model.layers().get(layer + 1) {
@@ -208,7 +253,10 @@ fn activity(model: &Model<'_>, samples: &Samples, indices: &[usize]) -> Result<A
             }
         })?;
     }
-    Ok(activity)
+    Ok(Counted {
+        correct: 0,
+        activity,
+    })
 }
 
 #[cfg(test)]

@@ -33,5 +33,6 @@ pub mod trace;
 pub mod train;
 pub mod trained;
 pub mod verify;
+pub mod wide;
 
 pub use error::{Error, Result};

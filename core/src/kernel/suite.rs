@@ -7,13 +7,14 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 
-use super::{BLOCK, Kernel};
+use super::{BLOCK, Kernel, synaptic_operations};
 use crate::lif::{Membrane, Reset};
 use crate::model::{
     Input, InputKind, InputPool, LayerParameters, LayerSpec, Metadata, Model, NetworkSpec,
     Operation, Pool, PoolKind, Readout, Spread, WeightOrder, write,
 };
 use crate::network::Network;
+use crate::wide::{Activity, Tables, Wide};
 
 /// Runs the suite over one kernel.
 macro_rules! kernel_suite {
@@ -76,6 +77,74 @@ pub(super) fn check(kernel: Kernel) {
         "{kernel:?} ran in {} cases only",
         supported.get()
     );
+}
+
+/// The suite over the layout for wide registers, which is no kernel of a layer but a whole network.
+#[test]
+fn wide_equals_the_reference() {
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        cases: if cfg!(miri) { 2 } else { 3_000 },
+        failure_persistence: None,
+        max_global_rejects: 20_000,
+        ..ProptestConfig::default()
+    });
+    let supported = core::cell::Cell::new(0);
+    runner
+        .run(&case(Kernel::Reference), |case| {
+            let Some(file) = build(&case) else {
+                return Err(TestCaseError::reject("shape"));
+            };
+            let model = Model::new(&file).expect("the writer's own model loads");
+            let Some(words) = Tables::words(&model) else {
+                return Ok(());
+            };
+            supported.set(supported.get() + 1);
+            compare_wide(&case, &model, words)
+        })
+        .unwrap_or_else(|error| panic!("wide against the reference: {error}"));
+    assert!(
+        cfg!(miri) || supported.get() > 300,
+        "it ran in {} cases only",
+        supported.get()
+    );
+}
+
+fn compare_wide(case: &Case, model: &Model<'_>, words: usize) -> Result<(), TestCaseError> {
+    let mut memory = vec![0xDEAD_BEEF; words];
+    let tables = Tables::new(model, &mut memory).expect("the memory is as stated");
+    let mut state = vec![0x5555_5555; tables.state_words()];
+    let mut wide = Wide::new(&tables, &mut state).expect("the memory is as stated");
+    let mut memory = vec![0; model.sizes().memory_words()];
+    let mut reference = Network::new(model, &mut memory).expect("the memory is as stated");
+    reference.force_kernel(Kernel::Reference);
+    let mut random = Random(case.seed);
+    let mut expected = Activity::default();
+    for _ in 0..STEPS {
+        let (bytes, bits) = inputs(case, &mut random);
+        let input = if case.input.is_graded() {
+            model.input(&bytes).expect("as many values as stated")
+        } else {
+            model.input_words(&bits).expect("as many bits as stated")
+        };
+        reference.step(input);
+        wide.step(input);
+        expected.steps += 1;
+        let mut source = input;
+        for (index, layer) in model.layers().iter().enumerate() {
+            let difference = reference.difference(index, |neuron| wide.neuron(index, neuron));
+            if let Some(difference) = difference {
+                return Err(TestCaseError::fail(std::format!("{difference}")));
+            }
+            let fired = reference.spikes(index);
+            expected.spikes[index] += u64::from(fired.count());
+            expected.operations += synaptic_operations(layer, source);
+            source = Input::Spikes(fired.words());
+        }
+        prop_assert_eq!(reference.decision(), wide.decision());
+        prop_assert_eq!(reference.is_final(), wide.is_final());
+        prop_assert_eq!(expected, wide.activity);
+    }
+    Ok(())
 }
 
 /// Steps the kernel and the reference side by side and compares every membrane and spike.
