@@ -6,6 +6,7 @@
 //! - [`network`]: a model with its state in caller-supplied memory: `step`, `run`, `reset`;
 //! - [`state`]: saving the state of a network, to go on with it elsewhere;
 //! - [`kernel`]: the synaptic sums, a reference interpreter and faster kernels that equal it;
+//! - [`cost`]: what a layer costs on a class of machines, from a measured table;
 //! - [`lif`]: the leaky integrate-and-fire neuron in integers;
 //! - [`encode`]: from sensor values to spikes; [`random`]: the generator behind the rate encoder;
 //! - [`wide`]: the same network for the wide registers of a workstation;
@@ -21,6 +22,7 @@
 compile_error!("model files are used in place and are little-endian");
 
 pub mod bits;
+pub mod cost;
 pub mod decode;
 pub mod encode;
 pub mod hash;

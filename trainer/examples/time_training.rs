@@ -9,6 +9,8 @@
 //! iteration runs before those that are timed. Every iteration is whole: forward, loss, backward,
 //! update, thresholds.
 
+mod clock;
+
 use std::time::Instant;
 
 use bitspike_trainer::config::Config;
@@ -18,6 +20,7 @@ use bitspike_trainer::net::{Mode, Network};
 use bitspike_trainer::optim::Move;
 use bitspike_trainer::{Error, Result};
 use candle_core::{Device, Tensor};
+use clock::cpu_seconds;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -113,16 +116,4 @@ fn peak_bytes() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kilobytes.unwrap_or(0) * 1024
-}
-
-/// Seconds of all processors that the process took, where the system tells.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    // User and system time, in ticks of which Linux has a hundred a second.
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    ticks
-        .filter_map(|ticks| ticks.parse::<f64>().ok())
-        .sum::<f64>()
-        / 100.0
 }

@@ -4,16 +4,18 @@
 //! in units of one synaptic event: with `g = gain / sqrt(variance + epsilon)`,
 //! `theta' = threshold d / |g|` and `c' = d ((0 - mean) + shift / g)`; where `g < 0` the channel's
 //! weights and `c'` change sign. The fraction bits of a layer follow from the membranes that the
-//! calibration samples reach.
+//! calibration samples reach, the order of its weights from the rates at which they fire.
 
+use bitspike_core::cost;
 use bitspike_core::lif::{self, Membrane, Reset, to_fixed};
 use bitspike_core::model::{
-    InputKind, LayerParameters, LayerSpec, Metadata, Model, NetworkSpec, Operation, Pool, Readout,
-    Spread, WeightOrder, write,
+    Input, InputKind, Layer, LayerParameters, LayerSpec, Metadata, Model, NetworkSpec, Operation,
+    Pool, Readout, Spread, WeightOrder, write,
 };
 use bitspike_core::network::Network;
 
 use crate::data::Form;
+use crate::model_file::with_rates;
 use crate::sample::Sample;
 use crate::trained::{TrainedLayer, TrainedNetwork};
 use crate::{Error, Result};
@@ -49,10 +51,17 @@ pub fn fold(
         .iter()
         .map(|layer| layer.numerics(Membrane::I32, 0.0, CALIBRATION_FRACTION));
     let wide = wide.collect::<Result<Vec<_>>>()?;
-    let file = assemble(network, &layers, &wide, metadata)?;
-    let largest = largest_membranes(&file, calibration)?;
+    let orders = vec![WeightOrder::OutputMajor; layers.len()];
+    let file = assemble(network, &layers, &wide, &orders, metadata)?;
+    let observed = observe(&file, calibration)?;
+    let orders = orders_at(&file, &observed.rates)?;
+    let provenance = with_rates(metadata.provenance, &observed.rates);
+    let metadata = &Metadata {
+        provenance: &provenance,
+        ..*metadata
+    };
     let mut numerics = Vec::new();
-    for (layer, largest) in layers.iter().zip(largest) {
+    for (layer, largest) in layers.iter().zip(observed.membranes) {
         let narrow = layer
             .numerics(Membrane::I16, largest, 16)
             .ok()
@@ -67,7 +76,21 @@ pub fn fold(
             None => layer.numerics(Membrane::I32, largest, 16)?,
         });
     }
-    assemble(network, &layers, &numerics, metadata)
+    assemble(network, &layers, &numerics, &orders, metadata)
+}
+
+/// The orders of the weights that the cost table chooses at these rates: of the input, then of the
+/// layers.
+fn orders_at(file: &[u32], rates: &[f64]) -> Result<Vec<WeightOrder>> {
+    let model = view(file)?;
+    let mut kind = model.input_kind();
+    let layers = model.layers().iter().zip(rates);
+    let order = layers.map(|(layer, &rate)| {
+        let order = cost::choose(cost::Class::ArmV7M, layer, kind, rate);
+        kind = InputKind::Spikes;
+        order
+    });
+    Ok(order.collect())
 }
 
 /// A layer in units of one synaptic event.
@@ -187,7 +210,7 @@ impl<'a> FloatLayer<'a> {
         Some(rounded)
     }
 
-    fn spec(&self, index: usize, numerics: &Numerics) -> Result<LayerSpec> {
+    fn spec(&self, numerics: &Numerics, order: WeightOrder) -> Result<LayerSpec> {
         let narrow = |value: usize| {
             u16::try_from(value)
                 .map_err(|_| Error::failed(format!("{}: {value} is too large", self.trained.name)))
@@ -214,12 +237,6 @@ impl<'a> FloatLayer<'a> {
                 )
             }
         };
-        let kind = if index == 0 {
-            InputKind::U8
-        } else {
-            InputKind::Spikes
-        };
-        let order = WeightOrder::choose(kind, outputs.into());
         Ok(LayerSpec {
             input_pool: None,
             operation,
@@ -244,15 +261,16 @@ fn assemble(
     network: &TrainedNetwork,
     layers: &[FloatLayer<'_>],
     numerics: &[Numerics],
+    orders: &[WeightOrder],
     metadata: &Metadata<'_>,
 ) -> Result<Vec<u32>> {
     let refused = |error: &dyn std::fmt::Display| {
         Error::failed(format!("the network cannot be written as a model: {error}"))
     };
     let mut specs = heapless::Vec::new();
-    for (index, (layer, numerics)) in layers.iter().zip(numerics).enumerate() {
+    for ((layer, numerics), &order) in layers.iter().zip(numerics).zip(orders) {
         specs
-            .push(layer.spec(index, numerics)?)
+            .push(layer.spec(numerics, order)?)
             .map_err(|_| refused(&"more than 16 layers"))?;
     }
     let (gains, logit_scale) = readout(network, layers, numerics)?;
@@ -329,30 +347,67 @@ fn readout(
     ))
 }
 
-/// The largest membrane magnitude of each layer over the samples, in synaptic events.
-fn largest_membranes(file: &[u32], samples: &[Sample]) -> Result<Vec<f64>> {
+/// What the calibration samples do.
+struct Observed {
+    /// The largest membrane magnitude of each layer, in synaptic events.
+    membranes: Vec<f64>,
+    /// Share of the input that is not 0, then spikes a unit and step by layer.
+    rates: Vec<f64>,
+}
+
+fn view(file: &[u32]) -> Result<Model<'_>> {
+    Model::new(file).map_err(|error| Error::failed(format!("calibration: {error}")))
+}
+
+fn observe(file: &[u32], samples: &[Sample]) -> Result<Observed> {
     let broken = |error: &dyn std::fmt::Display| Error::failed(format!("calibration: {error}"));
-    let model = Model::new(file).map_err(|error| broken(&error))?;
+    let model = view(file)?;
     let mut memory = vec![0; model.sizes().memory_words()];
     let mut network = Network::new(&model, &mut memory).map_err(|error| broken(&error))?;
     let mut largest = vec![0u32; model.layers().len()];
+    let mut spikes = vec![0u64; model.layers().len() + 1];
+    let mut steps = 0u64;
     for sample in samples {
         let inputs = sample.inputs(&model).map_err(|error| broken(&error))?;
         network.reset();
         for input in inputs {
             network.step(input);
+            steps += 1;
+            spikes[0] += nonzero(input);
             for (layer, largest) in largest.iter_mut().enumerate() {
                 let units = 0..network.units(layer);
                 let membranes = units.map(|unit| network.membrane(layer, unit).unsigned_abs());
                 *largest = membranes.fold(*largest, u32::max);
+                spikes[layer + 1] += u64::from(network.spikes(layer).count());
             }
         }
     }
-    Ok(largest
-        .iter()
-        .zip(model.layers())
-        .map(|(largest, layer)| f64::from(*largest) / f64::from(layer.spec().fraction).exp2())
-        .collect())
+    let units = model.layers().iter().map(Layer::units);
+    let units = [model.input_shape().units()].into_iter().chain(units);
+    Ok(Observed {
+        membranes: largest
+            .iter()
+            .zip(model.layers())
+            .map(|(largest, layer)| f64::from(*largest) / f64::from(layer.spec().fraction).exp2())
+            .collect(),
+        rates: spikes
+            .iter()
+            .zip(units)
+            .map(|(&spikes, units)| spikes as f64 / (units as f64 * steps.max(1) as f64))
+            .collect(),
+    })
+}
+
+/// Values of an input that are not 0.
+fn nonzero(input: Input<'_>) -> u64 {
+    match input {
+        Input::Spikes(words) | Input::Bipolar(words) => {
+            words.iter().map(|word| u64::from(word.count_ones())).sum()
+        }
+        Input::U8(bytes) | Input::I8(bytes) => {
+            bytes.iter().filter(|byte| **byte != 0).count() as u64
+        }
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod batch;
 mod chart;
 pub mod cli;
 pub mod config;
+pub mod cost;
 pub mod curves;
 pub mod data;
 pub mod device;

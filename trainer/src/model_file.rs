@@ -3,7 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use bitspike_core::model::{Model, ModelError};
+use bitspike_core::model::{
+    LayerParameters, LayerSpec, Model, ModelError, NetworkSpec, Parameters, Readout, Spread,
+    WeightOrder, write,
+};
 
 use crate::encoding::Encoding;
 use crate::files::write_atomically;
@@ -80,6 +83,97 @@ pub fn save(path: &Path, words: &[u32]) -> Result<()> {
     write_atomically(path, &bytes)
 }
 
+/// What stands before the firing rates in a model's provenance.
+const RATES: &str = ", rates ";
+
+/// A provenance with the firing rates of the calibration samples: of the input, then by layer.
+pub fn with_rates(provenance: &str, rates: &[f64]) -> String {
+    let rates: Vec<String> = rates.iter().map(|rate| format!("{rate:.4}")).collect();
+    format!("{provenance}{RATES}{}", rates.join(" "))
+}
+
+/// The firing rates that a model's provenance holds: of the input, then by layer.
+pub fn rates(model: &Model<'_>) -> Option<Vec<f64>> {
+    let (_, rates) = model.metadata().ok()?.provenance.rsplit_once(RATES)?;
+    let rates = rates.split(' ').map(str::parse::<f64>);
+    let rates = rates.collect::<Result<Vec<_>, _>>().ok()?;
+    let sound = rates.iter().all(|rate| (0.0..=1.0).contains(rate));
+    (sound && rates.len() == model.layers().len() + 1).then_some(rates)
+}
+
+/// The words of the same model with the weights of each layer in another order.
+///
+/// # Errors
+/// [`Error::Usage`] where its metadata cannot be read, [`Error::Failed`] where it cannot be written.
+pub fn reordered(model: &Model<'_>, orders: &[WeightOrder]) -> Result<Vec<u32>> {
+    let metadata = model.metadata();
+    let metadata = metadata.map_err(|error| Error::usage(error.to_string()))?;
+    let shape = model.input_shape();
+    let mut spec = NetworkSpec {
+        input: model.input_kind(),
+        shape: [shape.height, shape.width, shape.channels],
+        steps: model.steps(),
+        readout: model.readout(),
+        logit_scale: model.logit_scale(),
+        layers: heapless::Vec::new(),
+    };
+    let mut values = Vec::new();
+    for (layer, &order) in model.layers().iter().zip(orders) {
+        let spec_of = LayerSpec {
+            order,
+            ..*layer.spec()
+        };
+        // A model has no more layers than a spec.
+        let _ = spec.layers.push(spec_of);
+        let channels = usize::from(layer.output().channels);
+        let weights: Vec<i8> = (0..channels)
+            .flat_map(|output| (0..layer.taps()).map(move |tap| (output, tap)))
+            .map(|(output, tap)| {
+                if model.weight(layer, output, tap) {
+                    1
+                } else {
+                    -1
+                }
+            })
+            .collect();
+        let all = |list: Parameters<'_>, spread: Option<Spread>| -> Vec<i32> {
+            let count = match spread {
+                None => 0,
+                Some(Spread::Layer) => 1,
+                Some(Spread::Channel) => channels,
+                Some(Spread::Neuron) => layer.units(),
+            };
+            (0..count).map(|at| list.get(at, at % channels)).collect()
+        };
+        values.push((
+            weights,
+            all(model.thresholds(layer), Some(layer.spec().thresholds)),
+            all(model.biases(layer), layer.spec().biases),
+        ));
+    }
+    let parameters: Vec<_> = values
+        .iter()
+        .map(|(weights, thresholds, biases)| LayerParameters {
+            weights,
+            thresholds,
+            biases,
+        })
+        .collect();
+    let gains: Vec<u16> = match model.readout() {
+        Readout::Membrane | Readout::FirstSpike => (0..model.classes())
+            .map(|class| model.gain(class))
+            .collect(),
+        Readout::Count | Readout::Population { .. } => Vec::new(),
+    };
+    // The other order fills up rows of another length: at most a word a weight.
+    let weights: usize = values.iter().map(|(weights, ..)| weights.len()).sum();
+    let mut file = vec![0; model.sizes().file_bytes / 4 + weights];
+    let words = write(&spec, &parameters, &gains, &metadata, &mut file)
+        .map_err(|error| Error::failed(format!("the model cannot be written: {error}")))?;
+    file.truncate(words);
+    Ok(file)
+}
+
 /// Bytes of a model's weights.
 pub fn weight_bytes(model: &Model<'_>) -> usize {
     model
@@ -91,6 +185,8 @@ pub fn weight_bytes(model: &Model<'_>) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use bitspike_core::network::Network;
+
     use super::*;
 
     const INTACT: &[u8] = include_bytes!("../../core/tests/models/v1-mixed.bsnn");
@@ -129,6 +225,37 @@ mod tests {
             bytes[bit / 8] ^= 1 << (bit % 8);
             assert!(refusal(&bytes).is_some(), "bit {bit} was not noticed");
         }
+    }
+
+    #[test]
+    fn another_order_is_the_same_network() {
+        let words: Vec<u32> = INTACT
+            .as_chunks()
+            .0
+            .iter()
+            .map(|word| u32::from_le_bytes(*word))
+            .collect();
+        let model = view(&words).unwrap();
+        let orders = |order| vec![order; model.layers().len()];
+        for order in [WeightOrder::InputMajor, WeightOrder::OutputMajor] {
+            let other = reordered(&model, &orders(order)).unwrap();
+            let other = view(&other).unwrap();
+            let run = |model: &Model<'_>| {
+                let mut memory = vec![0; model.sizes().memory_words()];
+                let mut network = Network::new(model, &mut memory).unwrap();
+                let pixels: Vec<u8> = (0..36).map(|pixel| pixel * 7).collect();
+                network.run(model.input(&pixels).unwrap());
+                let scores = (0..model.classes()).map(|class| network.score(class));
+                scores.collect::<Vec<_>>()
+            };
+            assert_eq!(run(&other), run(&model), "{order:?}");
+        }
+        let own: Vec<_> = model
+            .layers()
+            .iter()
+            .map(|layer| layer.spec().order)
+            .collect();
+        assert_eq!(reordered(&model, &own).unwrap(), words);
     }
 
     #[test]

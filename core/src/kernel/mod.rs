@@ -14,7 +14,7 @@ pub mod reference;
 #[cfg(test)]
 mod suite;
 
-use crate::model::{Input, InputKind, Layer, WeightOrder};
+use crate::model::{Input, InputKind, Layer};
 use geometry::Geometry;
 
 /// Outputs that a kernel computes at once: the bits of two words.
@@ -91,25 +91,13 @@ kernels! {
 
 impl Kernel {
     /// The kernel for a layer that reads inputs of this kind: the order of the weights in the
-    /// file decides between dense and event-driven.
+    /// file decides between dense and event-driven. [`cost::choose`](crate::cost::choose) chooses
+    /// that order when the file is written.
     pub fn choose(layer: &Layer, kind: InputKind) -> Self {
         [Self::Graded, Self::Event, Self::Dense]
             .into_iter()
             .find(|kernel| kernel.supports(layer, kind))
             .unwrap_or(Self::Reference)
-    }
-}
-
-impl WeightOrder {
-    /// The order in which the weights of a layer with this many output channels are best stored.
-    pub fn choose(kind: InputKind, outputs: usize) -> Self {
-        // Only the event kernel reads columns of outputs; with few outputs most of each word would
-        // be padding.
-        if kind == InputKind::Spikes && outputs >= 16 {
-            Self::InputMajor
-        } else {
-            Self::OutputMajor
-        }
     }
 }
 

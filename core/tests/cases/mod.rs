@@ -22,16 +22,16 @@ const WEIGHTS: usize = 768;
 const UNITS: usize = 66;
 const FILE: usize = 300;
 const MEMORY: usize = 360;
-const INPUTS: usize = 192;
+pub(crate) const INPUTS: usize = 192;
 /// Steps of a case.
-const STEPS: usize = 3;
+pub(crate) const STEPS: usize = 3;
 
 /// All memory that the cases need.
 pub(crate) struct Buffers {
     weights: [i8; WEIGHTS],
     thresholds: [i32; LAYERS * UNITS],
     biases: [i32; LAYERS * UNITS],
-    file: [u32; FILE],
+    pub(crate) file: [u32; FILE],
     reference: [u32; MEMORY],
     other: [u32; MEMORY],
     input: [u32; INPUTS / 4],
@@ -81,21 +81,37 @@ pub(crate) struct Failed {
 /// # Errors
 /// [`Failed`] at the first difference.
 pub(crate) fn run(buffers: &mut Buffers, count: usize) -> Result<Passed, Failed> {
-    let mut random = Xorshift32::new(1);
     let mut passed = Passed {
         cases: 0,
         runs: 0,
         spikes: 0,
         hash: 0,
     };
+    each(buffers, count, |case, seed, words, buffers| {
+        passed.cases += 1;
+        compare(case, seed, words, buffers, &mut passed)
+    })?;
+    Ok(passed)
+}
+
+/// Builds `count` cases, and gives `visit` the number, the seed and the words of the file of each
+/// whose shapes fit.
+///
+/// # Errors
+/// The first of `visit`.
+pub(crate) fn each<E>(
+    buffers: &mut Buffers,
+    count: usize,
+    mut visit: impl FnMut(usize, u32, usize, &mut Buffers) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut random = Xorshift32::new(1);
     for case in 0..count {
         let seed = random.draw();
         if let Some(words) = build(&mut Xorshift32::new(seed), buffers) {
-            passed.cases += 1;
-            compare(case, seed, words, buffers, &mut passed)?;
+            visit(case, seed, words, buffers)?;
         }
     }
-    Ok(passed)
+    Ok(())
 }
 
 /// Every kernel that supports a layer of the case, and the choice by layer, step by step.
@@ -166,8 +182,8 @@ fn compare(
 }
 
 /// A random input at a density of 256.
-fn input<'i>(
-    model: &Model<'_, LAYERS>,
+pub(crate) fn input<'i, const N: usize>(
+    model: &Model<'_, N>,
     density: u32,
     random: &mut Xorshift32,
     words: &'i mut [u32],

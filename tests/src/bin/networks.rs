@@ -1,11 +1,16 @@
 //! Writes the networks and inputs of `cargo xtask bench`, with what the host computes for them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bitspike_core::model::{Model, WeightOrder};
+use bitspike_core::cost::{Class, Part, event_part, instructions, terms};
+use bitspike_core::kernel::Kernel;
+use bitspike_core::model::{InputKind, Model, WeightOrder};
 use bitspike_tests::device::read_model;
-use bitspike_tests::networks::{Order, Run, TOPOLOGIES, Topology, WARM_UP, rates};
+use bitspike_tests::networks::{
+    Order, Rates, Run, TOPOLOGIES, Topology, WARM_UP, chains, rates, topology,
+};
 use clap::Parser;
 use serde_json::{Value, json};
 
@@ -19,6 +24,9 @@ struct Arguments {
     /// Folder for the files
     #[arg(long)]
     out: PathBuf,
+    /// Which networks
+    #[arg(long, value_enum, default_value_t = Set::Bench)]
+    set: Set,
     /// Only networks of this name
     #[arg(long)]
     only: Option<String>,
@@ -36,11 +44,30 @@ struct Arguments {
     steps: Option<u32>,
 }
 
+/// Sets of networks.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Set {
+    /// Those that are measured beside a peer.
+    Bench,
+    /// Those on which the cost table is fitted.
+    Fit,
+    /// Those by which it is judged.
+    HeldOut,
+    /// The MNIST network at 8 steps, with 10,000 pictures as IDX files.
+    Host,
+}
+
 fn main() {
     let arguments = Arguments::parse();
     fs::create_dir_all(&arguments.out).expect("the folder can be created");
     let mut cases = Vec::new();
-    for topology in TOPOLOGIES {
+    let topologies = match arguments.set {
+        Set::Host => return host(&arguments.out),
+        Set::Bench => TOPOLOGIES,
+        Set::Fit => chains::FITTED,
+        Set::HeldOut => chains::HELD_OUT,
+    };
+    for topology in topologies {
         let wanted = match arguments.only.as_deref() {
             // Its larger sibling stands for it.
             None => topology.name != "shd-small",
@@ -55,6 +82,44 @@ fn main() {
         }
     }
     println!("{}", json!({ "schema": 1, "cases": cases }));
+}
+
+/// Pictures of the benchmark on the host, and those that set its thresholds.
+const HOST_PICTURES: usize = 10_000;
+const CALIBRATION: usize = 64;
+
+/// Writes `host.bsnn`, and `host-images.idx` and `host-labels.idx`, whose labels mean nothing.
+fn host(out: &Path) {
+    let topology = topology("mnist").expect("it is one of the topologies");
+    let topology = Topology {
+        steps: 8,
+        ..*topology
+    };
+    let pictures = topology.inputs(0.10, HOST_PICTURES);
+    let file = topology.build(0.10, Order::Exported, &pictures[..CALIBRATION]);
+    let model = Model::new(&file).expect("the file is a model");
+    save(&out.join("host.bsnn"), &file);
+    let [height, width, _] = topology.shape.map(u32::from);
+    let count = HOST_PICTURES as u32;
+    let idx = |name: &str, sizes: &[u32], values: &[u8]| {
+        let magic = 0x0800 | sizes.len() as u32;
+        let header = [magic].into_iter().chain(sizes.iter().copied());
+        let mut bytes: Vec<u8> = header.flat_map(u32::to_be_bytes).collect();
+        bytes.extend(values);
+        fs::write(out.join(name), bytes).expect("the folder can be written to");
+    };
+    idx(
+        "host-images.idx",
+        &[count, height, width],
+        &pictures.concat(),
+    );
+    let labels: Vec<u8> = (0..HOST_PICTURES).map(|index| (index % 10) as u8).collect();
+    idx("host-labels.idx", &[count], &labels);
+    let rates = rates(&model, &pictures[..CALIBRATION], 0);
+    println!(
+        "{}",
+        json!({ "schema": 1, "cases": [], "rates": rates.layers })
+    );
 }
 
 /// Adds a case for each kernel and density of a network.
@@ -79,7 +144,11 @@ fn add(arguments: &Arguments, topology: &Topology, cases: &mut Vec<Value>) {
             .out
             .join(format!("{}-{density}.bin", topology.name));
         fs::write(&input, inputs.concat()).expect("the folder can be written to");
-        for kernel in &arguments.kernels {
+        for (index, kernel) in arguments.kernels.iter().enumerate() {
+            // What is measured of pixels has one kernel.
+            if matches!(arguments.set, Set::Fit) && graded && index > 0 {
+                continue;
+            }
             let order = match kernel.as_str() {
                 "dense" => Order::All(WeightOrder::OutputMajor),
                 "event" => Order::All(WeightOrder::InputMajor),
@@ -111,6 +180,7 @@ fn add(arguments: &Arguments, topology: &Topology, cases: &mut Vec<Value>) {
                 "model": path,
                 "inputs": input,
                 "samples": inputs.len() - warm_up,
+                "steps": model.steps(),
                 "warm_up": warm_up,
                 "static": graded,
                 "layers": topology.layers.iter().map(|layer| layer.name).collect::<Vec<_>>(),
@@ -119,10 +189,62 @@ fn add(arguments: &Arguments, topology: &Topology, cases: &mut Vec<Value>) {
                 "hidden_rate": topology.hidden_rate.unwrap_or(density),
                 "input_rate": rates.input,
                 "rates": rates.layers,
+                "costs": costs(&model, kernel, &rates),
                 "hash": format!("{:016x}", Run::new(&model, &inputs).hash()),
             }));
         }
     }
+}
+
+/// For each layer, and the read-out behind them, what the cost table knows of it: the part that runs
+/// with its terms, and the estimates of both kernels by class.
+fn costs(model: &Model<'_>, kernel: &str, rates: &Rates) -> Vec<Value> {
+    let mut costs = Vec::new();
+    let mut kind = model.input_kind();
+    let mut rate = rates.input;
+    for (layer, fired) in model.layers().iter().zip(&rates.layers) {
+        let spikes = rate * layer.input().units() as f64;
+        let part = if kind.is_graded() {
+            Part::Load
+        } else if Kernel::Event.supports(layer, kind) {
+            Part::Event
+        } else {
+            Part::Dense
+        };
+        let estimate = |class: Class| {
+            let of = |part| instructions(class, part, layer, spikes);
+            let [dense, event] = [Part::Dense, Part::Event].map(of);
+            (class.machine(), json!({ "dense": dense, "event": event }))
+        };
+        // A layer that reads one output is in neither order of its own.
+        let forced = kernel == "auto" || part == Part::Load || layer.output().channels > 1;
+        costs.push(json!({
+            "parts": Class::ALL.map(|class| {
+                let part = match part {
+                    Part::Event => event_part(class, spikes),
+                    other => other,
+                };
+                (class.machine(), json!([part as usize, terms(part, layer, spikes)]))
+            }).into_iter().collect::<BTreeMap<_, _>>(),
+            "forced": forced,
+            "spikes": spikes,
+            "driven": terms(Part::Driven, layer, spikes),
+            "estimates": Class::ALL.map(estimate).into_iter().collect::<BTreeMap<_, _>>(),
+        }));
+        (kind, rate) = (InputKind::Spikes, *fired);
+    }
+    if let Some(last) = model.layers().last() {
+        costs.push(json!({
+            "parts": Class::ALL.map(|class| {
+                (class.machine(), json!([Part::Readout as usize, terms(Part::Readout, last, 0.0)]))
+            }).into_iter().collect::<BTreeMap<_, _>>(),
+            "forced": true,
+            "spikes": 0,
+            "driven": terms(Part::Driven, last, 0.0),
+            "estimates": {},
+        }));
+    }
+    costs
 }
 
 fn save(path: &Path, file: &[u32]) {

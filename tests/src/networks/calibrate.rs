@@ -1,8 +1,9 @@
 //! Thresholds and biases at which a network of random weights fires as asked.
 
+use bitspike_core::cost;
 use bitspike_core::hash::StateHash;
 use bitspike_core::lif::{Membrane, Reset};
-use bitspike_core::model::{LayerParameters, LayerSpec, Model, Readout, Spread};
+use bitspike_core::model::{InputKind, LayerParameters, LayerSpec, Model, Readout, Spread};
 use bitspike_core::network::Network;
 use bitspike_core::random::Xorshift32;
 
@@ -103,6 +104,19 @@ impl<'t> Parts<'t> {
                     high = middle;
                 }
             }
+        }
+    }
+
+    /// Takes the order of the weights whose kernel the cost table chooses, at these rates of the
+    /// input and of the hidden layers.
+    pub(super) fn reorder(&mut self, input: f64, hidden: f64) {
+        let file = self.file(self.specs.len());
+        let model = Model::new(&file).expect("the writer's own model");
+        let mut kind = model.input_kind();
+        for (index, (layer, spec)) in model.layers().iter().zip(&mut self.specs).enumerate() {
+            let rate = if index == 0 { input } else { hidden };
+            spec.order = cost::choose(cost::Class::ArmV7M, layer, kind, rate);
+            kind = InputKind::Spikes;
         }
     }
 

@@ -5,6 +5,7 @@
 //! the current's spread, and that multiple is searched until the layer fires at the rate asked for.
 
 mod calibrate;
+pub mod chains;
 mod inputs;
 
 use bitspike_core::lif::{Membrane, Reset};
@@ -157,6 +158,9 @@ impl Topology {
     pub fn build(&self, density: f64, order: Order, inputs: &[Vec<u8>]) -> Vec<u32> {
         let mut network = calibrate::Parts::new(self, order);
         network.calibrate(self.hidden_rate.unwrap_or(density), inputs);
+        if order == Order::Exported {
+            network.reorder(density, self.hidden_rate.unwrap_or(density));
+        }
         network.file(self.layers.len())
     }
 
@@ -177,7 +181,6 @@ impl Topology {
         } else {
             InputKind::Spikes
         };
-        let exported = WeightOrder::choose(kind, layer.outputs.into());
         let graded = kind.is_graded();
         let last = index + 1 == self.layers.len();
         LayerSpec {
@@ -199,7 +202,7 @@ impl Topology {
             }),
             order: match order {
                 Order::All(order) if !graded && layer.outputs > 1 => order,
-                _ => exported,
+                _ => WeightOrder::OutputMajor,
             },
             membrane: Membrane::I16,
             fraction: 0,

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand, each of which turns raw arguments into a validated
 //! plan and runs it.
 
+pub mod cost;
 pub mod curves;
 pub mod data;
 pub mod device;
@@ -44,6 +45,8 @@ pub enum Command {
     Verify(verify::Args),
     /// Talk to a device that runs the firmware's `serve`
     Device(device::Args),
+    /// Estimate flash, RAM and instructions on boards, before one is bought
+    Cost(cost::Args),
     /// Draw loss, accuracy, thresholds, firing rates and dead neurons of trainings
     Curves(curves::Args),
     /// Write the report of a run: one HTML page
@@ -68,6 +71,7 @@ impl Cli {
             Command::Trace(args) => trace::run(args),
             Command::Verify(args) => verify::run(args),
             Command::Device(args) => device::run(args),
+            Command::Cost(args) => cost::run(args),
             Command::Curves(args) => curves::run(args),
             Command::Report(args) => report::run(args),
             Command::Temporal(args) => temporal::run(args),

@@ -3,12 +3,15 @@
 //! `tests/src/bin/networks.rs` writes the networks, the inputs, and the hash of the state that the
 //! host ends with; a machine that ends with another one fails the benchmark.
 
+mod cost;
 mod device;
+mod host;
 mod table;
 mod train;
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +63,12 @@ pub(crate) struct Arguments {
 enum Other {
     /// Seconds and memory of training iterations, and the ratio to snnTorch
     Train(train::Arguments),
+    /// Samples a second of `bitspike eval` on this machine, and the ratio to snnTorch
+    Host(host::Arguments),
+    /// Fit the cost table of core anew, from measurements on emulated machines
+    Fit(cost::Arguments),
+    /// How often the cost table chooses the faster kernel, on networks that it was not fitted on
+    Sweep(cost::Arguments),
 }
 
 /// A network with inputs, as the host wrote and computed them.
@@ -71,6 +80,8 @@ struct Case {
     model: PathBuf,
     inputs: PathBuf,
     samples: usize,
+    /// Steps of a decision.
+    steps: u32,
     warm_up: usize,
     #[serde(rename = "static")]
     is_static: bool,
@@ -80,6 +91,7 @@ struct Case {
     hidden_rate: f64,
     input_rate: f64,
     rates: Vec<f64>,
+    costs: Vec<cost::Known>,
     hash: String,
 }
 
@@ -125,8 +137,12 @@ enum Row {
 
 /// Measures and prints.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
-    if let Some(Other::Train(arguments)) = &arguments.other {
-        return train::run(arguments);
+    match &arguments.other {
+        Some(Other::Train(arguments)) => return train::run(arguments),
+        Some(Other::Host(arguments)) => return host::run(arguments),
+        Some(Other::Fit(arguments)) => return cost::fit(arguments),
+        Some(Other::Sweep(arguments)) => return cost::sweep(arguments),
+        None => {}
     }
     let boards = boards::chosen(&arguments.on)?;
     let ready: Vec<(Board, Toolchain)> = boards
@@ -168,6 +184,24 @@ fn command_line() -> String {
     format!("cargo xtask {}", arguments.join(" "))
 }
 
+/// The program that writes networks and inputs into the folder of the benchmarks.
+fn networks(kernels: &[&str]) -> Command {
+    let mut command = cargo();
+    command.args(["run", "--quiet", "--locked", "--package", "bitspike-tests"]);
+    command.args(["--bin", "networks", "--", "--out"]);
+    command.arg(target_dir().join("bench"));
+    command.args(["--kernels", &kernels.join(",")]);
+    command
+}
+
+/// Runs it.
+fn written(command: &mut Command) -> Outcome<Vec<Case>> {
+    let text = stream_to_string(command)?;
+    let cases: Cases = serde_json::from_str(&text)
+        .map_err(|error| Failure::Work(format!("the networks' document: {error}")))?;
+    Ok(cases.cases)
+}
+
 /// Has the host write the networks and inputs.
 fn cases(arguments: &Arguments) -> Outcome<Vec<Case>> {
     for kernel in &arguments.kernel {
@@ -178,11 +212,8 @@ fn cases(arguments: &Arguments) -> Outcome<Vec<Case>> {
             "--density {density}: it is a share, 0 to 1"
         )));
     }
-    let mut command = cargo();
-    command.args(["run", "--quiet", "--locked", "--package", "bitspike-tests"]);
-    command.args(["--bin", "networks", "--", "--out"]);
-    command.arg(target_dir().join("bench"));
-    command.args(["--kernels", &arguments.kernel.join(",")]);
+    let kernels: Vec<&str> = arguments.kernel.iter().map(String::as_str).collect();
+    let mut command = networks(&kernels);
     if let Some(only) = &arguments.only {
         command.args(["--only", only]);
     }
@@ -199,16 +230,14 @@ fn cases(arguments: &Arguments) -> Outcome<Vec<Case>> {
         })?;
         command.arg("--model").arg(model);
     }
-    let text = stream_to_string(&mut command)?;
-    let cases: Cases = serde_json::from_str(&text)
-        .map_err(|error| Failure::Work(format!("the networks' document: {error}")))?;
-    if cases.cases.is_empty() {
+    let cases = written(&mut command)?;
+    if cases.is_empty() {
         return Err(Failure::Usage(format!(
             "no network is called `{}`; see `cargo xtask bench --help`",
             arguments.only.as_deref().unwrap_or_default()
         )));
     }
-    Ok(cases.cases)
+    Ok(cases)
 }
 
 /// What was asked of the seeded networks, and what they really do.

@@ -138,7 +138,7 @@ fn lower(best: &mut Option<Measured>, new: Measured) {
 }
 
 /// The Python of an environment that has the peer, made where there is none.
-fn peer() -> Outcome<PathBuf> {
+pub(super) fn peer() -> Outcome<PathBuf> {
     let venv = target_dir().join("peers/venv");
     let python = venv.join("bin/python");
     let has_it = || {
