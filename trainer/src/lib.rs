@@ -1,5 +1,12 @@
 //! Training, folding, export and evaluation of spiking networks with 1-bit weights.
 
+// They panic where nobody reads: `out` has what to use.
+#![deny(clippy::print_stdout)]
+#![cfg_attr(not(test), deny(clippy::print_stderr))]
+
+#[macro_use]
+pub mod out;
+
 pub mod anneal;
 pub mod assess;
 pub mod backend;

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     match bitspike_trainer::cli::Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            bitspike_trainer::out::note(format_args!("error: {error}"));
             ExitCode::from(error.exit_code())
         }
     }

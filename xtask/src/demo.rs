@@ -88,40 +88,40 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     // Where bits differ it names the first one and fails by itself.
     let verification: Verification = document(&mut verify)?;
 
-    println!(
+    say!(
         "\nTrained, folded, exported and checked in {:.0} s",
         start.elapsed().as_secs_f64()
-    );
-    println!(
+    )?;
+    say!(
         "accuracy of the integer network: {:.2} % ({} of {} test pictures)",
         100.0 * evaluation.accuracy,
         evaluation.correct,
         evaluation.samples
-    );
-    verification.machines.iter().for_each(Machine::print);
-    println!("picture: {}", run.join("overview.svg").display());
-    println!("model:   {}", model.display());
+    )?;
+    verification.machines.iter().try_for_each(Machine::print)?;
+    say!("picture: {}", run.join("overview.svg").display())?;
+    say!("model:   {}", model.display())?;
     judge(&evaluation, &verification, &run)
 }
 
 impl Machine {
-    fn print(&self) {
-        println!("{} ({})", self.machine, self.title);
-        println!(
+    fn print(&self) -> Outcome {
+        say!("{} ({})", self.machine, self.title)?;
+        say!(
             "  {} differing bits over {} samples",
-            self.differing_bits, self.samples
-        );
+            self.differing_bits,
+            self.samples
+        )?;
         if let (Some(flash), Some(ram)) = (self.flash_bytes, self.ram_bytes) {
             let stack = self
                 .stack_bytes
                 .map_or_else(String::new, |bytes| format!(" and {bytes} of stack"));
-            println!("  {flash} bytes of flash, {ram} bytes of RAM{stack}");
+            say!("  {flash} bytes of flash, {ram} bytes of RAM{stack}")?;
         }
         if let Some(instructions) = self.instructions_per_decision {
-            println!(
-                "  {instructions:.0} instructions a decision (instructions, not clock cycles)"
-            );
+            say!("  {instructions:.0} instructions a decision (instructions, not clock cycles)")?;
         }
+        Ok(())
     }
 }
 

@@ -70,7 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         connect(&mut image.runner, serial);
     }
     if arguments.json {
-        println!("{}", serde_json::to_string(&image).expect("plain data"));
+        say!("{}", serde_json::to_string(&image).expect("plain data"))?;
         return Ok(());
     }
     print(&image, &board);
@@ -85,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 
 /// Says on stderr what was built.
 pub(crate) fn print(image: &Image, board: &Board) {
-    eprintln!(
+    note!(
         "{}: {} bytes of flash ({} of them the model), {} of {} bytes of RAM before the stack\n{}",
         image.machine,
         image.flash_bytes,

@@ -127,7 +127,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let commands = commands(way, probe, &image.elf, arguments.probe.as_deref());
     if arguments.dry_run {
         for command in &commands {
-            println!("{}", shown(command));
+            say!("{}", shown(command))?;
         }
         return Ok(());
     }
@@ -148,13 +148,13 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
             other => other,
         })?;
     }
-    println!(
+    say!(
         "{} runs `{}`. What it says, and where it stopped if it did, by RTT: probe-rs attach --chip {} {}",
         board.title,
         arguments.bin,
         probe.chip,
         image.elf.display()
-    );
+    )?;
     Ok(())
 }
 
@@ -241,10 +241,10 @@ fn write_uf2(board: &Board, elf: &Path) -> Outcome {
     let path = elf.with_extension("uf2");
     let file = uf2(family, &elf::flashed(elf)?);
     fs::write(&path, file).map_err(|e| Failure::file("write", &path, &e))?;
-    println!(
+    say!(
         "{}\nHold BOOTSEL while you plug in the USB cable, then copy this file to the drive that appears; the board starts by itself.",
         path.display()
-    );
+    )?;
     Ok(())
 }
 

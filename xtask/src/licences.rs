@@ -50,7 +50,7 @@ pub(crate) fn check(folder: &Path) -> Outcome {
     let metadata: Metadata = serde_json::from_str(&json)
         .map_err(|error| Failure::Work(format!("cargo metadata is not as expected: {error}")))?;
     let refused: Vec<_> = metadata.packages.iter().filter_map(refusal).collect();
-    eprintln!(
+    note!(
         "{} crates in {}",
         metadata.packages.len(),
         folder.join("Cargo.lock").display()

@@ -1,5 +1,11 @@
 //! Set-up, demo, tests, benchmarks and firmware builds: `cargo xtask help`.
 
+// They panic where nobody reads: `out` has what to use.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+#[macro_use]
+mod out;
+
 mod bench;
 mod boards;
 mod cuda;
@@ -20,13 +26,14 @@ mod verify;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use outcome::Failure;
 
 /// Set-up, demo, tests, benchmarks and firmware builds of bitspike.
 #[derive(Parser)]
 #[command(
     name = "cargo xtask",
     bin_name = "cargo xtask",
-    after_help = "Examples:\n  cargo xtask demo                     train, fold, export and check on three emulated machines\n  cargo xtask test                     everything that CI checks\n  cargo xtask firmware m0 --run        build `classify` for the micro:bit and start it in the emulator\n\nExit codes: 0 done, 1 the work failed, 2 wrong use or set-up missing, 130 interrupted."
+    after_help = "Examples:\n  cargo xtask demo                     train, fold, export and check on three emulated machines\n  cargo xtask test                     everything that CI checks\n  cargo xtask firmware m0 --run        build `classify` for the micro:bit and start it in the emulator\n\nExit codes: 0 done, 1 the work failed, 2 wrong use or set-up missing, 130 interrupted,\n141 a program that it ran was ended because nobody reads its output."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -72,8 +79,10 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // As quiet as a program that the signal ends.
+        Err(Failure::Unread) => Failure::Unread.exit_code(),
         Err(failure) => {
-            eprintln!("error: {failure}");
+            note!("error: {failure}");
             failure.exit_code()
         }
     }

@@ -12,6 +12,8 @@ pub(crate) enum Failure {
     DoesNotFit(String),
     /// Wrong use, or something that set-up would bring is missing.
     Usage(String),
+    /// A program that it ran was ended, since nobody reads what it prints.
+    Unread,
     /// The user stopped it.
     Interrupted,
 }
@@ -26,6 +28,8 @@ impl Failure {
             Self::Work(_) | Self::DoesNotFit(_) => 1,
             Self::Usage(_) => 2,
             Self::Interrupted => 130,
+            // What a shell makes of SIGPIPE.
+            Self::Unread => 141,
         })
     }
 
@@ -40,6 +44,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Work(text) | Self::DoesNotFit(text) | Self::Usage(text) => f.write_str(text),
             Self::Interrupted => f.write_str("interrupted"),
+            Self::Unread => f.write_str("nobody reads the output"),
         }
     }
 }

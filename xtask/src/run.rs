@@ -6,6 +6,10 @@ use std::process::{Command, ExitStatus, Output, Stdio};
 
 use crate::outcome::{Failure, Outcome};
 
+/// Numbers of signals, the same on every Unix.
+const SIGINT: i32 = 2;
+const SIGPIPE: i32 = 13;
+
 /// The root of the repository.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -60,7 +64,7 @@ fn quoted(word: &str) -> String {
 
 /// Shows the command on stderr and runs it with its output passed through.
 pub(crate) fn stream(command: &mut Command) -> Outcome {
-    eprintln!("$ {}", shown(command));
+    note!("$ {}", shown(command));
     let status = command
         .status()
         .map_err(|error| cannot_start(command, &error))?;
@@ -92,7 +96,7 @@ pub(crate) fn capture_or(
 
 /// Shows the command and runs it with stderr passed through; its stdout is returned.
 pub(crate) fn stream_to_string(command: &mut Command) -> Outcome<String> {
-    eprintln!("$ {}", shown(command));
+    note!("$ {}", shown(command));
     let output = command
         .stderr(Stdio::inherit())
         .output()
@@ -123,7 +127,7 @@ pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
 
 fn captured(command: &Command, output: Output) -> Outcome<String> {
     judge(command, output.status).inspect_err(|_| {
-        eprint!("{}", String::from_utf8_lossy(&output.stderr));
+        note!("{}", String::from_utf8_lossy(&output.stderr).trim_end());
     })?;
     String::from_utf8(output.stdout).map_err(|_| {
         Failure::Work(format!(
@@ -140,13 +144,15 @@ fn cannot_start(command: &Command, error: &std::io::Error) -> Failure {
 
 fn judge(command: &Command, status: ExitStatus) -> Outcome {
     #[cfg(unix)]
-    let interrupted = std::os::unix::process::ExitStatusExt::signal(&status) == Some(2);
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
     #[cfg(not(unix))]
-    let interrupted = false;
+    let signal = None;
     match status.code() {
         Some(0) => Ok(()),
         Some(130) => Err(Failure::Interrupted),
-        _ if interrupted => Err(Failure::Interrupted),
+        _ if signal == Some(SIGINT) => Err(Failure::Interrupted),
+        Some(141) => Err(Failure::Unread),
+        _ if signal == Some(SIGPIPE) => Err(Failure::Unread),
         _ => Err(Failure::Work(format!(
             "`{}` ended with {status}",
             shown(command)
@@ -169,5 +175,14 @@ mod tests {
             shown(&command),
             r"cd firmware && RUSTC_BOOTSTRAP=1 cargo build 'a b' 'it'\''s'"
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_program_that_nobody_reads_is_no_failure_of_its_work() {
+        for end in ["kill -PIPE $$", "exit 141"] {
+            let ended = capture(Command::new("sh").args(["-c", end]));
+            assert!(matches!(ended, Err(Failure::Unread)), "{ended:?}");
+        }
     }
 }

@@ -125,8 +125,8 @@ impl Needs {
     fn print(&self) {
         for emulator in &self.emulators {
             match &emulator.path {
-                Some(path) => eprintln!("emulator {}: {}", emulator.program, path.display()),
-                None => eprintln!("emulator {}: missing", emulator.program),
+                Some(path) => note!("emulator {}: {}", emulator.program, path.display()),
+                None => note!("emulator {}: missing", emulator.program),
             }
         }
         for target in &self.targets {
@@ -135,7 +135,7 @@ impl Needs {
                 Some(Toolchain::BuildStd(_)) => "built from the distribution's library source",
                 None => "missing",
             };
-            eprintln!("target {}: {how}", target.name);
+            note!("target {}: {how}", target.name);
         }
     }
 
@@ -185,7 +185,7 @@ fn install_targets(targets: &[&str], installer: &Installer, to_type: &mut Vec<St
         let added = stream(Command::new("rustup").args(["target", "add"]).args(targets));
         match added {
             Ok(()) => return Ok(()),
-            Err(Failure::Work(_)) => eprintln!(
+            Err(Failure::Work(_)) => note!(
                 "rustup cannot bring the targets here: the distribution's compiler will build them from source"
             ),
             Err(other) => return Err(other),
@@ -258,7 +258,7 @@ impl Installer {
         let plain = self.package_command(manager, &packages);
         match self.perform(plain, to_type) {
             Err(Failure::Work(_)) if matches!(manager, Manager::Apt) => {
-                eprintln!(
+                note!(
                     "the plain install does not fit this machine's packages: trying its backports"
                 );
                 self.install_from_backports(&packages)
@@ -306,7 +306,7 @@ impl Installer {
         }
         match self.perform(command, to_type) {
             Err(Failure::Work(text)) => {
-                eprintln!("{text}; going on with the lists that are there");
+                note!("{text}; going on with the lists that are there");
                 Ok(())
             }
             other => other,

@@ -55,7 +55,7 @@ pub(crate) fn check() -> Outcome {
 /// Builds, prints, compares.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let (sizes, panics) = measure()?;
-    print(&sizes);
+    print(&sizes)?;
     if !panics.is_empty() {
         return Err(Failure::Work(format!(
             "code that can panic is linked:\n  {}\n`arm-none-eabi-objdump -dC` shows who calls it",
@@ -82,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
                 )));
             }
         } else {
-            eprintln!(
+            note!(
                 "not compared: the committed sizes are those of {}, this is {compiler}",
                 before.compiler
             );
@@ -127,11 +127,12 @@ fn measure() -> Outcome<(BTreeMap<String, Size>, Vec<String>)> {
     Ok((sizes, panics))
 }
 
-fn print(sizes: &BTreeMap<String, Size>) {
-    println!("| board and program | flash without model | static RAM |\n|---|---|---|");
+fn print(sizes: &BTreeMap<String, Size>) -> Outcome {
+    say!("| board and program | flash without model | static RAM |\n|---|---|---|")?;
     for (name, size) in sizes {
-        println!("| {name} | {} | {} |", size.code_bytes, size.ram_bytes);
+        say!("| {name} | {} | {} |", size.code_bytes, size.ram_bytes)?;
     }
+    Ok(())
 }
 
 /// What grew by more than is free and more than the news says.

@@ -59,7 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     }
     if arguments.list {
         for step in &steps {
-            println!("{}: {}", step.name, step.shown());
+            say!("{}: {}", step.name, step.shown())?;
         }
         return Ok(());
     }
@@ -68,16 +68,16 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let mut skipped = 0;
     let start = Instant::now();
     for step in &mut steps {
-        eprintln!("\n== {}", step.name);
+        note!("\n== {}", step.name);
         if let Some(missing) = step.missing() {
-            eprintln!("== {}: SKIPPED: {missing}", step.name);
+            note!("== {}: SKIPPED: {missing}", step.name);
             skipped += 1;
             continue;
         }
         let began = Instant::now();
         let outcome = step.run();
         let verdict = if outcome.is_ok() { "passed" } else { "FAILED" };
-        eprintln!(
+        note!(
             "== {}: {verdict} in {:.1} s",
             step.name,
             began.elapsed().as_secs_f64()
@@ -92,7 +92,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
             )),
         }
     }
-    eprintln!(
+    note!(
         "\n{} steps in {:.0} s, {skipped} skipped",
         steps.len(),
         start.elapsed().as_secs_f64()

@@ -125,7 +125,7 @@ fn compare_all(
             _ => {}
         }
     }
-    print(&rows, start.elapsed().as_secs_f64());
+    print(&rows, start.elapsed().as_secs_f64())?;
     judge(&rows, values)
 }
 
@@ -142,7 +142,7 @@ fn compare(
         match firmware::build(board, &setup::ready_for(board)?, "classify", Some(&model)) {
             Ok(_) => fit.push(board.name.as_str()),
             Err(Failure::DoesNotFit(why)) => {
-                eprintln!("{}: {why}", board.name);
+                note!("{}: {why}", board.name);
                 refused.push(board.clone());
             }
             Err(other) => return Err(other),
@@ -198,28 +198,26 @@ fn verify(model: &Path, machines: &str, samples: u64) -> Outcome<Verification> {
         .map_err(|error| Failure::Work(format!("the document of `bitspike verify`: {error}")))
 }
 
-fn print(rows: &[Row], seconds: f64) {
-    println!(
-        "| network | machine | samples | spikes and membranes | their bits | differing bits |"
-    );
-    println!("|---|---|---|---|---|---|");
+fn print(rows: &[Row], seconds: f64) -> Outcome {
+    say!("| network | machine | samples | spikes and membranes | their bits | differing bits |")?;
+    say!("|---|---|---|---|---|---|")?;
     for Row { network, machine } in rows {
-        println!(
+        say!(
             "| {network} | {} | {} | {} | {} | {} |",
             machine.machine,
             machine.samples,
             machine.compared_values,
             machine.compared_bits,
             machine.differing_bits
-        );
+        )?;
     }
     let sum = |count: fn(&Machine) -> u64| rows.iter().map(|row| count(&row.machine)).sum::<u64>();
-    println!(
+    say!(
         "\n{} differing bits over {} spikes and membranes ({} bits), in {seconds:.0} s",
         sum(|m| m.differing_bits),
         sum(|m| m.compared_values),
         sum(|m| m.compared_bits)
-    );
+    )
 }
 
 /// Nothing differs, and as much was compared as was asked for.

@@ -56,9 +56,9 @@ pub fn run(args: Args) -> Result<()> {
         let mut document = serde_json::json!(costs);
         document["schema"] = 1.into();
         document["model"] = serde_json::json!(args.model);
-        println!("{document:#}");
+        say!("{document:#}")?;
     } else {
-        print(&costs);
+        print(&costs)?;
     }
     let refused: Vec<&str> = costs
         .machines
@@ -71,40 +71,48 @@ pub fn run(args: Args) -> Result<()> {
     Err(Error::usage(refused.join("\n")))
 }
 
-fn print(costs: &Costs) {
+fn print(costs: &Costs) -> Result<()> {
     let rates: Vec<String> = costs
         .rates
         .iter()
         .map(|rate| format!("{rate:.3}"))
         .collect();
-    println!(
+    say!(
         "estimates, at firing rates of {} (input, then layers; {})",
         rates.join(" "),
         costs.rates_from
-    );
-    println!(
+    )?;
+    say!(
         "synaptic operations: {:.0} a step, {:.0} a decision of {} steps",
-        costs.synaptic_operations_per_step, costs.synaptic_operations_per_decision, costs.steps
-    );
+        costs.synaptic_operations_per_step,
+        costs.synaptic_operations_per_decision,
+        costs.steps
+    )?;
     for (index, layer) in costs.layers.iter().enumerate() {
-        println!(
+        say!(
             "layer {index}: kernel {}, {:.1} nonzero inputs a step, {:.0} synaptic operations",
-            layer.kernel, layer.nonzero_inputs, layer.synaptic_operations
-        );
+            layer.kernel,
+            layer.nonzero_inputs,
+            layer.synaptic_operations
+        )?;
     }
     if costs.layers.iter().any(|layer| layer.kernel == "reference") {
-        println!(
+        say!(
             "a layer with the reference kernel takes many times more than is estimated here: \
              `bitspike train` writes none"
-        );
+        )?;
     }
-    println!(
+    say!(
         "{:<18} {:>20} {:>24} {:>14} {:>18}",
-        "board", "flash, bytes", "RAM with stack, bytes", "a step", "a decision"
-    );
+        "board",
+        "flash, bytes",
+        "RAM with stack, bytes",
+        "a step",
+        "a decision"
+    )?;
     for machine in &costs.machines {
         let of = |used: u64, there: u64| format!("{used} of {there}");
-        println!(
+        say!(
             "{:<18} {:>20} {:>24} {:>14.0} {:>18.0}{}",
             machine.machine,
             of(machine.flash_bytes, machine.flash_available_bytes),
@@ -119,7 +127,7 @@ fn print(costs: &Costs) {
             } else {
                 ""
             }
-        );
+        )?;
     }
-    println!("the last two columns are instructions, not clock cycles");
+    say!("the last two columns are instructions, not clock cycles")
 }

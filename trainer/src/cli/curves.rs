@@ -47,7 +47,7 @@ pub fn run(args: Args) -> Result<()> {
         })
         .collect();
     draw(&curves, &args.output)?;
-    println!("{}", args.output.display());
+    say!("{}", args.output.display())?;
     Ok(())
 }
 

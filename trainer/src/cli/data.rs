@@ -1,6 +1,5 @@
 //! `bitspike data`: what data sets there are, whether files are right, and how to get them.
 
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, Subcommand};
@@ -132,14 +131,8 @@ impl Named {
     }
 }
 
-/// Prints to standard output; a reader that went away, as `head` does, ends the command quietly.
 fn print(text: &str) -> Result<()> {
-    match writeln!(io::stdout(), "{text}") {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::failed(format!(
-            "cannot write to standard output: {error}"
-        ))),
-        _ => Ok(()),
-    }
+    say!("{text}")
 }
 
 fn list(as_json: bool) -> Result<()> {
@@ -150,7 +143,7 @@ fn list(as_json: bool) -> Result<()> {
             .map(|format| json!({ "name": format.name(), "about": format.about() }))
             .collect();
         let document = json!({ "schema": 1, "datasets": datasets, "formats": formats });
-        return print(&document.to_string());
+        return say!("{document}");
     }
     for dataset in DATASETS {
         print(&format!("{}: {}", dataset.name, dataset.about))?;
@@ -292,7 +285,7 @@ fn download(dataset: &Dataset, dir: &Path, url: Option<&str>) -> Result<()> {
         };
         news |= fetched != Fetched::Present;
         // Progress, not the result: whether it can be shown changes nothing.
-        let _ = writeln!(io::stderr(), "{}: {line}", file.name);
+        note!("{}: {line}", file.name);
     })?;
     let state = if news {
         "is complete"

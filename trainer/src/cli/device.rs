@@ -150,7 +150,7 @@ pub fn run(args: Args) -> Result<()> {
             Some(model) => load(&model_path(&model)?, &line),
             None => {
                 line.open(None)?.unload()?;
-                println!("the model in the firmware is in use");
+                say!("the model in the firmware is in use")?;
                 Ok(())
             }
         },
@@ -207,11 +207,11 @@ impl Work {
 fn list(json: bool) -> Result<()> {
     let ports = serial_ports()?;
     if json {
-        println!("{:#}", json!({ "schema": 1, "ports": ports }));
+        say!("{:#}", json!({ "schema": 1, "ports": ports }))?;
     } else if ports.is_empty() {
-        println!("no serial ports; `--port tcp:HOST:PORT` and `--port emulator:m3` need none");
+        say!("no serial ports; `--port tcp:HOST:PORT` and `--port emulator:m3` need none")?;
     } else {
-        ports.iter().for_each(|port| println!("{port}"));
+        ports.iter().try_for_each(|port| say!("{port}"))?;
     }
     Ok(())
 }
@@ -220,27 +220,31 @@ fn info(line: &Line, json: bool) -> Result<()> {
     let client = line.open(None)?;
     let device = client.identified();
     if json {
-        println!(
+        say!(
             "{:#}",
             json!({ "schema": 1, "port": line.port, "device": device })
-        );
+        )?;
         return Ok(());
     }
-    println!("{} (firmware {})", device.board, device.firmware);
-    println!(
+    say!("{} (firmware {})", device.board, device.firmware)?;
+    say!(
         "  protocol {}, model format {}, saved states {}",
-        device.protocol, device.model_format, device.state_format
-    );
-    println!(
+        device.protocol,
+        device.model_format,
+        device.state_format
+    )?;
+    say!(
         "  {} bytes of memory for models and states, {} of them free",
-        device.memory_bytes, device.free_bytes
-    );
-    println!(
+        device.memory_bytes,
+        device.free_bytes
+    )?;
+    say!(
         "  {} bytes of stack used at most, of {}",
-        device.stack_bytes, device.stack_limit_bytes
-    );
+        device.stack_bytes,
+        device.stack_limit_bytes
+    )?;
     match device.model {
-        Some(model) => println!(
+        Some(model) => say!(
             "  model {:08x} ({}): {} bytes, {} layers, {} classes, {} steps, samples of {} bytes",
             model.checksum,
             if model.loaded {
@@ -253,8 +257,8 @@ fn info(line: &Line, json: bool) -> Result<()> {
             model.classes,
             model.steps,
             model.sample_bytes
-        ),
-        None => println!("  no model: the one in the firmware is damaged"),
+        )?,
+        None => say!("  no model: the one in the firmware is damaged")?,
     }
     Ok(())
 }
@@ -264,11 +268,11 @@ fn load(path: &Path, line: &Line) -> Result<()> {
     let mut client = line.open(None)?;
     load_file(&mut client, path)?;
     let model = client.identified().model;
-    println!(
+    say!(
         "the device has the model {:08x}, {} bytes are free",
         model.map_or(0, |model| model.checksum),
         client.identified().free_bytes
-    );
+    )?;
     Ok(())
 }
 
@@ -295,16 +299,16 @@ fn verify(work: &Work, depth: Depth, json: bool) -> Result<()> {
     let report = report?;
     let (requests, repeated) = client.traffic();
     if json {
-        println!(
+        say!(
             "{:#}",
             json!({
                 "schema": 1, "model": work.model, "port": work.line.port, "device": report,
                 "requests": requests, "repeated": repeated,
             })
-        );
+        )?;
     } else {
-        print(&report);
-        println!("  {requests} requests, {repeated} of them repeated");
+        print(&report)?;
+        say!("  {requests} requests, {repeated} of them repeated")?;
     }
     match &report.first_difference {
         None => Ok(()),
@@ -314,18 +318,21 @@ fn verify(work: &Work, depth: Depth, json: bool) -> Result<()> {
     }
 }
 
-fn print(report: &Report) {
-    println!("{} ({})", report.machine, report.title);
-    println!(
+fn print(report: &Report) -> Result<()> {
+    say!("{} ({})", report.machine, report.title)?;
+    say!(
         "  {} differing bits of {} over {} samples",
-        report.differing_bits, report.compared_bits, report.samples
-    );
+        report.differing_bits,
+        report.compared_bits,
+        report.samples
+    )?;
     if let Some(stack) = report.stack_bytes {
-        println!("  {stack} bytes of stack");
+        say!("  {stack} bytes of stack")?;
     }
     if let Some(instructions) = report.instructions_per_decision {
-        println!("  {instructions:.0} instructions a decision (not clock cycles on an emulator)");
+        say!("  {instructions:.0} instructions a decision (not clock cycles on an emulator)")?;
     }
+    Ok(())
 }
 
 /// One sample through the device, by its own steps where it has other inputs in each.
@@ -348,19 +355,19 @@ fn decide(work: &Work, json: bool) -> Result<()> {
         let (class, confidence) = client.decide()?;
         let confidence = f32::from_bits(confidence);
         if !json {
-            println!(
+            say!(
                 "sample {index}: class {class}, confidence {confidence:.3}, {instructions} instructions"
-            );
+            )?;
         }
         rows.push(json!({
             "class": class, "confidence": confidence, "instructions": instructions,
         }));
     }
     if json {
-        println!(
+        say!(
             "{:#}",
             json!({ "schema": 1, "model": work.model, "samples": rows })
-        );
+        )?;
     }
     Ok(())
 }
@@ -386,19 +393,19 @@ fn bench(work: &Work, runs: u16, json: bool) -> Result<()> {
     let decisions = samples.len() as u64 * u64::from(runs);
     let mean = |value: u64| value as f64 / decisions as f64;
     if json {
-        println!(
+        say!(
             "{:#}",
             json!({
                 "schema": 1, "model": work.model, "decisions": decisions,
                 "instructions": mean(instructions), "steps": mean(steps),
             })
-        );
+        )?;
     } else {
-        println!(
+        say!(
             "{:.0} instructions and {:.2} steps a decision, over {decisions} decisions (by the board's counter)",
             mean(instructions),
             mean(steps)
-        );
+        )?;
     }
     Ok(())
 }

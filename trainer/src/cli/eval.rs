@@ -70,9 +70,9 @@ pub fn run(args: Args) -> Result<()> {
     }
     let result = evaluate(&model, &samples)?;
     if args.json {
-        println!("{:#}", document(&path, &result));
+        say!("{:#}", document(&path, &result))?;
     } else {
-        print(&result);
+        print(&result)?;
     }
     Ok(())
 }
@@ -106,15 +106,15 @@ fn of_float_network(args: &Args, config: &Config) -> Result<()> {
             "steps_mean": config.network.steps,
             "firing_rates": assessed.firing_rates,
         });
-        println!("{document:#}");
+        say!("{document:#}")?;
     } else {
-        println!(
+        say!(
             "accuracy of the float network: {:.2} % ({} of {} samples); its weights are float, so \
              there is no integer network",
             100.0 * assessed.accuracy(),
             assessed.correct,
             assessed.samples
-        );
+        )?;
     }
     Ok(())
 }
@@ -189,25 +189,26 @@ fn document(path: &Path, result: &Evaluation) -> serde_json::Value {
     document
 }
 
-fn print(result: &Evaluation) {
-    println!(
+fn print(result: &Evaluation) -> Result<()> {
+    say!(
         "accuracy of the integer network: {:.2} % ({} of {} samples)",
         100.0 * result.accuracy,
         result.correct,
         result.samples
-    );
+    )?;
     let rates: Vec<String> = result
         .firing_rates
         .iter()
         .map(|rate| format!("{rate:.3}"))
         .collect();
-    println!("firing rates by layer: {}", rates.join(" "));
-    println!(
+    say!("firing rates by layer: {}", rates.join(" "))?;
+    say!(
         "synaptic operations a decision: {:.0}, steps: {}",
-        result.synops_mean, result.steps_mean
-    );
-    println!(
+        result.synops_mean,
+        result.steps_mean
+    )?;
+    say!(
         "{:.0} samples a second on this machine",
         result.samples_per_second
-    );
+    )
 }

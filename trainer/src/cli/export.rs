@@ -56,12 +56,12 @@ pub fn run(args: Args) -> Result<()> {
         words = with_kernels(&words, &args.kernel)?;
     }
     model_file::save(&args.output, &words)?;
-    println!(
+    say!(
         "{}: {} bytes, {} of them weights",
         args.output.display(),
         words.len() * 4,
         model_file::weight_bytes(&model_file::view(&words)?)
-    );
+    )?;
     Ok(())
 }
 

@@ -45,29 +45,29 @@ pub fn run(args: Args) -> Result<()> {
         let document = document(&model, args.weights);
         // With a line a weight it would be unreadable too, and larger.
         if args.weights {
-            println!("{document}");
+            say!("{document}")?;
         } else {
-            println!("{document:#}");
+            say!("{document:#}")?;
         }
     } else {
-        print(&model, words.len() * 4);
+        print(&model, words.len() * 4)?;
     }
     Ok(())
 }
 
-fn print(model: &Model<'_>, file_bytes: usize) {
+fn print(model: &Model<'_>, file_bytes: usize) -> Result<()> {
     let text = |shape: Shape| format!("{}x{}x{}", shape.height, shape.width, shape.channels);
     if let Ok(metadata) = model.metadata() {
-        println!("task: {} ({})", metadata.task, metadata.provenance);
+        say!("task: {} ({})", metadata.task, metadata.provenance)?;
     }
-    println!(
+    say!(
         "input: {} {:?}",
         text(model.input_shape()),
         model.input_kind()
-    );
+    )?;
     for (index, layer) in model.layers().iter().enumerate() {
         let spec = layer.spec();
-        println!(
+        say!(
             "layer {index}: {} -> {}, {:?}, {} weight bytes, {:?} membranes with {} fraction bits",
             text(layer.input()),
             text(layer.output()),
@@ -75,19 +75,20 @@ fn print(model: &Model<'_>, file_bytes: usize) {
             model.weights(layer).len() * 4,
             spec.membrane,
             spec.fraction
-        );
+        )?;
     }
-    println!(
+    say!(
         "read-out: {:?} over {} steps",
         model.readout(),
         model.steps()
-    );
-    println!(
+    )?;
+    say!(
         "file: {file_bytes} bytes, {} of them weights; memory: {} bytes and {} of input",
         model_file::weight_bytes(model),
         model.sizes().memory_words() * 4,
         model.sizes().input_bytes
-    );
+    )?;
+    Ok(())
 }
 
 fn document(model: &Model<'_>, weights: bool) -> Value {

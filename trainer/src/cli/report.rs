@@ -37,15 +37,15 @@ pub fn run(args: Args) -> Result<()> {
     let out = args.output.unwrap_or_else(|| report::path(&args.run));
     let missing = report::write(&args.run, args.data.as_deref(), &out)?;
     if args.json {
-        println!(
+        say!(
             "{:#}",
             json!({ "schema": 1, "page": out, "missing": missing })
-        );
+        )?;
         return Ok(());
     }
     if let Some(missing) = missing {
-        eprintln!("the page shows no samples: {missing}");
+        note!("the page shows no samples: {missing}");
     }
-    println!("{}", out.display());
+    say!("{}", out.display())?;
     Ok(())
 }

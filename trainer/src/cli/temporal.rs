@@ -79,12 +79,12 @@ pub fn run(args: Args) -> Result<()> {
     });
     folder.write("results.json", &store::json(&document)?)?;
     if args.json {
-        println!("{document:#}");
+        say!("{document:#}")?;
     } else {
         for reached in reached {
-            print(reached);
+            print(reached)?;
         }
-        println!("{}", folder.path().join(PAGE_FILE).display());
+        say!("{}", folder.path().join(PAGE_FILE).display())?;
     }
     Ok(())
 }
@@ -140,7 +140,7 @@ fn train(
     Ok(runs)
 }
 
-fn print(reached: &Reached) {
+fn print(reached: &Reached) -> Result<()> {
     let steps = |steps: &[usize]| {
         if steps.is_empty() {
             return "never".to_owned();
@@ -148,16 +148,17 @@ fn print(reached: &Reached) {
         let steps: Vec<String> = steps.iter().map(ToString::to_string).collect();
         steps.join(" ")
     };
-    println!("{}:", reached.condition.title());
-    println!(
+    say!("{}:", reached.condition.title())?;
+    say!(
         "  error {:.4}, hidden firing rate {:.4}; fires at: {}",
         reached.error,
         reached.hidden_rate,
         steps(&reached.spike_steps)
-    );
-    println!(
+    )?;
+    say!(
         "  averaged membrane above the threshold at: {}; in time in {:.0} % of the last iterations",
         steps(&reached.averaged_spike_steps),
         100.0 * reached.in_time_share
-    );
+    )?;
+    Ok(())
 }

@@ -87,18 +87,18 @@ pub fn run(args: Args) -> Result<()> {
         document["model"] = json!(path);
         document["file"] = json!(file);
         document["index"] = json!(index);
-        println!("{document}");
+        say!("{document}")?;
     } else {
-        print(&trace);
+        print(&trace)?;
     }
     Ok(())
 }
 
-fn print(trace: &Trace) {
+fn print(trace: &Trace) -> Result<()> {
     for (t, step) in trace.steps.iter().enumerate() {
         for (index, layer) in step.layers.iter().enumerate() {
             let largest = |values: &[i32]| values.iter().max().copied().unwrap_or(0);
-            println!(
+            say!(
                 "step {t}, layer {index}: {} of {} inputs are not 0, {} of {} neurons spike; \
                  largest sum {}, largest membrane {}",
                 layer.input.iter().filter(|value| **value != 0).count(),
@@ -107,14 +107,14 @@ fn print(trace: &Trace) {
                 layer.spikes.len(),
                 largest(&layer.sum),
                 largest(&layer.membrane),
-            );
+            )?;
         }
     }
-    println!("scores: {:?}", trace.scores);
-    println!(
+    say!("scores: {:?}", trace.scores)?;
+    say!(
         "decision: class {}, final after {} of {} steps",
         trace.decision,
         trace.final_after,
         trace.steps.len()
-    );
+    )
 }

@@ -77,7 +77,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let chosen = args.device.device()?;
     if let Some(note) = chosen.note {
-        eprintln!("{note}");
+        note!("{note}");
     }
     let mut settings = args.set.clone();
     settings.extend(args.seed.map(|seed| format!("train.seed={seed}")));
@@ -121,7 +121,7 @@ impl Plan {
         if self.resume {
             trainer.restore(&run)?;
         }
-        eprintln!(
+        note!(
             "{}: {} training, {} validation, {} test samples; {} updates in {} epochs",
             out.display(),
             splits.train.len(),
@@ -151,10 +151,10 @@ impl Plan {
         let float_test = match &splits.test {
             Some(test) => Some(assess(network, test)?.accuracy()),
             None => {
-                println!(
+                say!(
                     "the test files of {} are not there: validation is all there is",
                     config.data.name
-                );
+                )?;
                 None
             }
         };
@@ -170,48 +170,48 @@ impl Plan {
         };
         if config.network.weights == Weights::Float {
             if let Some(float_test) = float_test {
-                println!(
+                say!(
                     "test accuracy of the float network: {:.2} %",
                     100.0 * float_test
-                );
+                )?;
             }
-            println!(
+            say!(
                 "validation accuracy of the float network: {:.2} %",
                 100.0 * float_validation
-            );
-            println!(
+            )?;
+            say!(
                 "the weights are float: there is no integer network, and no {}",
                 model_file::NAME
-            );
+            )?;
         } else {
             let history = &trainer.progress().history;
             let report = finish(out, config, &network.trained()?, &splits, history)?;
             if let (Some(integer), Some(float_test)) = (&report.integer, float_test) {
-                println!(
+                say!(
                     "test accuracy of the integer network: {:.2} % ({} of {}); float: {:.2} %",
                     100.0 * integer.accuracy,
                     integer.correct,
                     integer.samples,
                     100.0 * float_test
-                );
+                )?;
             }
-            println!(
+            say!(
                 "validation accuracy: {:.2} % integer, {:.2} % float",
                 100.0 * report.integer_validation_accuracy,
                 100.0 * float_validation
-            );
-            println!(
+            )?;
+            say!(
                 "{}: {} bytes, {} of them weights; {} bytes of memory",
                 out.join(model_file::NAME).display(),
                 report.model_bytes,
                 report.weight_bytes,
                 report.memory_bytes
-            );
-            println!("{}", out.join(PICTURE_FILE).display());
+            )?;
+            say!("{}", out.join(PICTURE_FILE).display())?;
             reached.test = report.integer.map(|integer| integer.accuracy);
             reached.validation = Some(report.integer_validation_accuracy);
         }
-        println!("{}", out.join(curves::NAME).display());
+        say!("{}", out.join(curves::NAME).display())?;
         self.report(config, out, &splits)?;
         Ok(reached)
     }
@@ -230,7 +230,7 @@ impl Plan {
         };
         let page = report::path(out);
         report::write_page(out, config, Ok(looked), &page)?;
-        println!("{}", page.display());
+        say!("{}", page.display())?;
         Ok(())
     }
 
@@ -269,12 +269,12 @@ impl Plan {
             .into_iter()
             .find_map(|(name, spread)| Some((name, spread?)));
         if let Some((name, spread)) = first {
-            println!(
+            say!(
                 "{name} over {trials} trials: mean {:.2} %, deviation {:.2}, best {:.2} %",
                 100.0 * spread.mean,
                 100.0 * spread.deviation,
                 100.0 * spread.best
-            );
+            )?;
         }
         Ok(())
     }
@@ -357,7 +357,7 @@ impl Observer for Display {
 
     fn fell_silent(&mut self, layer: &str, update: u64) {
         self.bar.suspend(|| {
-            eprintln!(
+            note!(
                 "warning: {layer} fell silent at step {update}: no neuron of it fired in the batch; \
                  lower its threshold, or anneal it more slowly"
             );
@@ -397,7 +397,7 @@ impl Observer for Display {
             ),
             metrics.seconds
         );
-        self.bar.suspend(|| eprintln!("{line}"));
+        self.bar.suspend(|| note!("{line}"));
     }
 }
 

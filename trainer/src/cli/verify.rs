@@ -87,12 +87,12 @@ pub fn run(args: Args) -> Result<()> {
     bar.finish_and_clear();
     let reports = reports.into_iter().collect::<Result<Vec<_>>>()?;
     if args.json {
-        println!(
+        say!(
             "{:#}",
             json!({ "schema": 1, "model": path, "machines": reports })
-        );
+        )?;
     } else {
-        print(&reports);
+        print(&reports)?;
     }
     let differing: Vec<&str> = reports
         .iter()
@@ -140,19 +140,22 @@ pub(super) fn progress_bar(len: u64) -> ProgressBar {
     ProgressBar::new(len).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn print(reports: &[Report]) {
+fn print(reports: &[Report]) -> Result<()> {
     for report in reports {
-        println!("{} ({})", report.machine, report.title);
-        println!(
+        say!("{} ({})", report.machine, report.title)?;
+        say!(
             "  {} differing bits of {} over {} samples",
-            report.differing_bits, report.compared_bits, report.samples
-        );
+            report.differing_bits,
+            report.compared_bits,
+            report.samples
+        )?;
         if let (Some(flash), Some(ram)) = (report.flash_bytes, report.ram_bytes) {
             let stack = report.stack_bytes.unwrap_or(0);
-            println!("  {flash} bytes of flash, {ram} bytes of RAM and {stack} of stack");
+            say!("  {flash} bytes of flash, {ram} bytes of RAM and {stack} of stack")?;
         }
         if let Some(instructions) = report.instructions_per_decision {
-            println!("  {instructions:.0} instructions a decision (not clock cycles)");
+            say!("  {instructions:.0} instructions a decision (not clock cycles)")?;
         }
     }
+    Ok(())
 }

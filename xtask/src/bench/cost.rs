@@ -77,7 +77,7 @@ fn measure(set: &str) -> Outcome<(Vec<Case>, Vec<Measured>)> {
         let board = boards::find(target)?;
         let toolchain = setup::ready_for(&board)?;
         for (number, case) in cases.iter().enumerate() {
-            eprintln!(
+            note!(
                 "{target}, {} of {}: {} with kernel {} at {} %",
                 number + 1,
                 cases.len(),
@@ -134,7 +134,7 @@ pub(crate) fn fit(arguments: &Arguments) -> Outcome {
     let (_, rows) = measure("fit")?;
     save(arguments, &rows)?;
     let mut table = Vec::new();
-    println!("| class | part | measurements | error, mean | largest |\n|---|---|---|---|---|");
+    say!("| class | part | measurements | error, mean | largest |\n|---|---|---|---|---|")?;
     for target in CLASSES {
         for (part, name) in PARTS.iter().enumerate() {
             let rows: Vec<&Measured> = rows
@@ -146,12 +146,12 @@ pub(crate) fn fit(arguments: &Arguments) -> Outcome {
                 .iter()
                 .map(|row| (dot(&constants, &row.terms) / row.instructions - 1.0).abs())
                 .collect();
-            println!(
+            say!(
                 "| {target} | {name} | {} | {:.1} % | {:.1} % |",
                 rows.len(),
                 100.0 * errors.iter().sum::<f64>() / errors.len().max(1) as f64,
                 100.0 * errors.iter().copied().fold(0.0, f64::max)
-            );
+            )?;
             table.push(constants);
         }
     }
@@ -268,7 +268,7 @@ fn judge(choices: &[Choice]) -> Outcome {
     let mut right = 0;
     let (mut best, mut chosen) = (0.0, 0.0);
     let mut errors = Vec::new();
-    println!("| wrong choice | dense | event | lost |\n|---|---|---|---|");
+    say!("| wrong choice | dense | event | lost |\n|---|---|---|---|")?;
     for choice in choices {
         let of = |list: &BTreeMap<String, f64>, kernel| list.get(kernel).copied();
         let [Some(dense), Some(event)] = ["dense", "event"].map(|k| of(&choice.measured, k)) else {
@@ -285,16 +285,16 @@ fn judge(choices: &[Choice]) -> Outcome {
         if taken <= least {
             right += 1;
         } else {
-            println!(
+            say!(
                 "| {} | {dense:.0} | {event:.0} | {:.1} % |",
                 choice.name,
                 100.0 * (taken / least - 1.0)
-            );
+            )?;
         }
     }
     let share = f64::from(right) / choices.len().max(1) as f64;
     errors.sort_by(f64::total_cmp);
-    println!(
+    say!(
         "\n{right} of {} choices right ({:.1} %); {:.2} % more instructions than with all right;\nestimates are off by {:.1} % in the mean, {:.1} % at the worst\n{}",
         choices.len(),
         100.0 * share,
@@ -302,7 +302,7 @@ fn judge(choices: &[Choice]) -> Outcome {
         100.0 * errors.iter().sum::<f64>() / errors.len().max(1) as f64,
         100.0 * errors.last().copied().unwrap_or(0.0),
         command_line()
-    );
+    )?;
     if share < MUST {
         return Err(Failure::Work(format!(
             "the table chooses the faster kernel in {:.1} %, {} % is asked for; `cargo xtask bench fit` fits it anew",

@@ -91,7 +91,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let python = arguments.peer.then(train::peer).transpose()?;
     let mut best: Vec<Option<Measured>> = vec![None; LEVELS.len() + 1];
     for round in 1..=arguments.rounds {
-        eprintln!("round {round} of {}", arguments.rounds);
+        note!("round {round} of {}", arguments.rounds);
         let (peer, levels) = best.split_last_mut().expect("there is one more");
         for (level, best) in LEVELS.iter().zip(levels) {
             let mut command = Command::new(&ours);
@@ -100,7 +100,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
             match measure(&mut command, arguments) {
                 Ok(measured) => lower(best, measured),
                 // Another processor lacks some instructions; the baseline it has.
-                Err(_) if *level != LEVELS[0] => eprintln!("not on this processor: {level}"),
+                Err(_) if *level != LEVELS[0] => note!("not on this processor: {level}"),
                 Err(failure) => return Err(failure),
             }
         }
@@ -127,7 +127,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
             })
         })
         .collect();
-    print(&rows, arguments.peer);
+    print(&rows, arguments.peer)?;
     if let Some(path) = &arguments.json {
         let text = serde_json::to_string_pretty(&rows).expect("plain data");
         std::fs::write(path, text + "\n").map_err(|e| Failure::file("write", path, &e))?;
@@ -159,10 +159,10 @@ fn lower(best: &mut Option<Measured>, new: Measured) {
     });
 }
 
-fn print(rows: &[Row], peer: bool) {
-    println!(
+fn print(rows: &[Row], peer: bool) -> Outcome {
+    say!(
         "| MNIST network, {STEPS} steps | samples/s | s a 10,000 | CPU s | ratio | ratio of CPU s |\n|---|---|---|---|---|---|"
-    );
+    )?;
     let theirs = peer.then(|| rows.last()).flatten().map(|row| &row.measured);
     for row in rows {
         let Measured {
@@ -175,7 +175,7 @@ fn print(rows: &[Row], peer: bool) {
             [theirs.seconds / seconds, theirs.cpu_seconds / cpu_seconds]
                 .map(|ratio| format!("{ratio:.1}"))
         });
-        println!(
+        say!(
             "| {} | {:.0} | {:.3} | {:.3} | {} | {} |",
             row.kernel,
             samples / seconds,
@@ -183,17 +183,18 @@ fn print(rows: &[Row], peer: bool) {
             1e4 * cpu_seconds / samples,
             ratios[0],
             ratios[1]
-        );
+        )?;
     }
     if let Some(row) = rows.first() {
         let rates = row.measured.firing_rates.iter();
         let rates: Vec<String> = rates.map(|rate| format!("{rate:.3}")).collect();
-        println!("\nfiring rates by layer: {}", rates.join(" "));
+        say!("\nfiring rates by layer: {}", rates.join(" "))?;
     }
-    println!("{}", command_line());
+    say!("{}", command_line())?;
     if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
-        println!("load of the machine at the end: {}", load.trim());
+        say!("load of the machine at the end: {}", load.trim())?;
     }
+    Ok(())
 }
 
 /// What the best level has to keep.
@@ -211,7 +212,7 @@ fn verdict(rows: &[Row], peer: bool) -> Outcome {
         )));
     }
     if ratio < AIM {
-        println!("{ratio:.1} times the samples a second of snnTorch; the aim is {AIM}");
+        say!("{ratio:.1} times the samples a second of snnTorch; the aim is {AIM}")?;
     }
     Ok(())
 }

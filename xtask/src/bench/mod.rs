@@ -155,7 +155,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let mut unfit = Vec::new();
     for (board, toolchain) in &ready {
         for case in &cases {
-            eprintln!(
+            note!(
                 "{} with kernel {} at {} % on {}",
                 case.network,
                 case.kernel,
@@ -164,7 +164,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
             );
             match measure(board, toolchain, case, &mut rows) {
                 Err(Failure::DoesNotFit(why)) => {
-                    eprintln!("{}: {why}", board.name);
+                    note!("{}: {why}", board.name);
                     unfit.push((board.name.clone(), why));
                 }
                 other => other?,
@@ -249,7 +249,7 @@ fn print_rates(cases: &[Case]) {
             .zip(&case.rates)
             .map(|(layer, rate)| format!("{layer} {:.2} %", 100.0 * rate))
             .collect();
-        eprintln!(
+        note!(
             "{} {} at {} %: asked hidden {:.0} %; input not 0 {:.2} %, fired {}",
             case.network,
             case.kernel,

@@ -7,14 +7,14 @@ use crate::outcome::Outcome;
 pub(super) fn print(rows: &[Row], unfit: &[(String, String)], command: &str) -> Outcome {
     let peers = peers()?;
     let peer = peers["peer"].as_str().unwrap_or("peer");
-    println!(
+    say!(
         "\n`{command}` on {}; emulated, instructions (not clock cycles)\n",
         machine()
-    );
-    println!(
+    )?;
+    say!(
         "| network | target | kernel | density | phase | instructions | {peer} | ratio | of m3 |"
-    );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    )?;
+    say!("|---|---|---|---|---|---|---|---|---|")?;
     for row in rows {
         let Row::Instructions {
             network,
@@ -35,18 +35,18 @@ pub(super) fn print(rows: &[Row], unfit: &[(String, String)], command: &str) -> 
         let m3 = same_on(rows, row, "m3").map_or_else(String::new, |m3| {
             format!("{:.2}", instructions / m3.max(1.0))
         });
-        println!(
+        say!(
             "| {network} | {target} | {kernel} | {} % | {phase} | {} | {} | {ratio} | {m3} |",
             100.0 * density,
             grouped(*instructions),
             theirs.map_or_else(String::new, grouped),
-        );
+        )?;
     }
-    println!("\n{peer}: {}", peers["source"].as_str().unwrap_or_default());
-    println!(
+    say!("\n{peer}: {}", peers["source"].as_str().unwrap_or_default())?;
+    say!(
         "\n| network | target | kernel | program | flash | of it code | weights | static RAM | of it state | stack | stack of a step |"
-    );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    )?;
+    say!("|---|---|---|---|---|---|---|---|---|---|---|")?;
     for row in rows {
         let Row::Memory {
             network,
@@ -65,14 +65,14 @@ pub(super) fn print(rows: &[Row], unfit: &[(String, String)], command: &str) -> 
             continue;
         };
         let known = |bytes: &Option<u64>| bytes.map_or_else(String::new, |bytes| bytes.to_string());
-        println!(
+        say!(
             "| {network} | {target} | {kernel} | {program} | {flash_bytes} | {code_bytes} | {weight_bytes} | {ram_bytes} | {state_bytes} | {} | {} |",
             known(stack_bytes),
             known(step_stack_bytes)
-        );
+        )?;
     }
     for (board, why) in unfit {
-        println!("\nnot on {board}: {why}");
+        say!("\nnot on {board}: {why}")?;
     }
     Ok(())
 }

@@ -85,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     for (network, steps, batch, iterations, _) in WORK {
         let (mut best, mut best_peer) = (None, None);
         for round in 1..=arguments.rounds {
-            eprintln!("{network}, {steps} steps, batch {batch}: round {round}");
+            note!("{network}, {steps} steps, batch {batch}: round {round}");
             let work = [network.into(), steps.to_string(), batch.to_string()];
             let work = work.into_iter().chain([iterations.to_string()]);
             let mut command = Command::new(&ours);
@@ -105,7 +105,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
             peer: best_peer,
         });
     }
-    print(&rows);
+    print(&rows)?;
     if let Some(path) = &arguments.json {
         let text = serde_json::to_string_pretty(&rows).expect("plain data");
         std::fs::write(path, text + "\n").map_err(|e| Failure::file("write", path, &e))?;
@@ -155,15 +155,15 @@ pub(super) fn peer() -> Outcome<PathBuf> {
     Ok(python)
 }
 
-fn print(rows: &[Row]) {
-    println!(
+fn print(rows: &[Row]) -> Outcome {
+    say!(
         "| network | T | batch | s/iteration | CPU s | peak MiB | snnTorch s | CPU s | peak MiB | ratio | ratio of CPU s |"
-    );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    )?;
+    say!("|---|---|---|---|---|---|---|---|---|---|---|")?;
     let mebibytes = |bytes: u64| bytes >> 20;
     for row in rows {
         let ours = &row.ours;
-        print!(
+        let left = format!(
             "| {} | {} | {} | {:.3} | {:.3} | {} |",
             row.network,
             row.steps,
@@ -173,21 +173,22 @@ fn print(rows: &[Row]) {
             mebibytes(ours.peak_bytes)
         );
         match &row.peer {
-            None => println!(" | | | | |"),
-            Some(peer) => println!(
-                " {:.3} | {:.3} | {} | {:.1} | {:.1} |",
+            None => say!("{left} | | | | |")?,
+            Some(peer) => say!(
+                "{left} {:.3} | {:.3} | {} | {:.1} | {:.1} |",
                 peer.seconds,
                 peer.cpu_seconds,
                 mebibytes(peer.peak_bytes),
                 peer.seconds / ours.seconds,
                 peer.cpu_seconds / ours.cpu_seconds
-            ),
+            )?,
         }
     }
-    println!("\n{}", command_line());
+    say!("\n{}", command_line())?;
     if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
-        println!("load of the machine at the end: {}", load.trim());
+        say!("load of the machine at the end: {}", load.trim())?;
     }
+    Ok(())
 }
 
 /// What the rows have to keep.
@@ -210,7 +211,7 @@ fn verdict(rows: &[Row]) -> Outcome {
             ));
         }
         let grown = sixteen.ours.seconds / eight.ours.seconds;
-        println!("T doubled from 8 to 16: {grown:.2} times the time");
+        say!("T doubled from 8 to 16: {grown:.2} times the time")?;
         if grown > DOUBLED {
             missed.push(format!(
                 "doubling T takes {grown:.2} times the time, {DOUBLED} is allowed"

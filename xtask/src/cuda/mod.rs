@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     }
     let toolkit = wheels::toolkit()?;
     stub_driver(&toolkit)?;
-    eprintln!(
+    note!(
         "building for compute capability {}.{}: about a quarter of an hour; kernels that are done \
          are kept in {}",
         capability / 10,
@@ -74,7 +74,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let mut start = Command::new(folder().join("build/debug/bitspike"));
     start.args(["train", "mnist", "--device", "cuda"]);
     start.env("LD_LIBRARY_PATH", &libraries);
-    println!("{}", shown(&start));
+    say!("{}", shown(&start))?;
     Ok(())
 }
 
@@ -144,7 +144,7 @@ fn build(toolkit: &Path, capability: u32) -> Outcome {
                 let kernels = std::fs::read_dir(objects()).map_or(0, Iterator::count);
                 if kernels != before {
                     let minutes = start.elapsed().as_secs() / 60;
-                    eprintln!("{kernels} of candle's kernels are done, after {minutes} minutes");
+                    note!("{kernels} of candle's kernels are done, after {minutes} minutes");
                     before = kernels;
                 }
             }

@@ -49,7 +49,7 @@ pub(crate) fn called() -> Option<ExitCode> {
     Some(match compile(&real, objects.as_deref(), &arguments) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("nvcc of xtask: {error}");
+            note!("nvcc of xtask: {error}");
             ExitCode::FAILURE
         }
     })

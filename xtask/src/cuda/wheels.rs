@@ -52,7 +52,7 @@ fn bring(wheels: &[Wheel]) -> Outcome<PathBuf> {
     let toolkit = cuda_home();
     if !missing.is_empty() {
         let megabytes: u32 = missing.iter().map(|(.., megabytes)| megabytes).sum();
-        eprintln!(
+        note!(
             "bringing {} wheels of CUDA 13.0 ({megabytes} MB) into {}",
             missing.len(),
             all.display()

@@ -1,11 +1,12 @@
 //! The spike raster in the terminal: time goes down, neurons go right, a line a step.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use bitspike_core::model::Model;
 use bitspike_link::message::Part;
 
 use crate::device::Client;
+use crate::out::read;
 use crate::sample::Sample;
 use crate::verify::frame_of;
 use crate::{Error, Result};
@@ -45,7 +46,7 @@ impl Picture {
         )))
     }
 
-    /// Steps the device through the samples and draws.
+    /// Steps the device through the samples and draws, for as long as somebody reads.
     pub(super) fn draw(
         &self,
         client: &mut Client,
@@ -68,10 +69,13 @@ impl Picture {
         };
         for (index, sample) in samples.iter().enumerate() {
             sample.inputs(model)?;
-            say(&bold(format!(
+            let title = bold(format!(
                 "sample {index}: layer {layer}, {units} neurons, {} a column",
                 units.div_ceil(columns)
-            )))?;
+            ));
+            if !read(format_args!("{title}"))? {
+                return Ok(());
+            }
             client.reset()?;
             for step in 0..model.steps() {
                 if let Some(frame) = frame_of(sample, step as usize) {
@@ -84,13 +88,17 @@ impl Picture {
                     .map(|neuron| spikes[neuron / 8] >> (neuron % 8) & 1 == 1)
                     .collect();
                 let count = fired.iter().filter(|fired| **fired).count();
-                say(&format!("{step:5} │{}│ {count}", line(&fired, columns)))?;
+                let line = line(&fired, columns);
+                if !read(format_args!("{step:5} │{line}│ {count}"))? {
+                    return Ok(());
+                }
             }
             let (class, confidence) = client.decide()?;
-            say(&bold(format!(
-                "class {class}, confidence {:.3}",
-                f32::from_bits(confidence)
-            )))?;
+            let confidence = f32::from_bits(confidence);
+            let decision = bold(format!("class {class}, confidence {confidence:.3}"));
+            if !read(format_args!("{decision}"))? {
+                return Ok(());
+            }
         }
         Ok(())
     }
@@ -112,20 +120,6 @@ fn line(fired: &[bool], columns: usize) -> String {
 fn columns() -> usize {
     let size = console::Term::stdout().size_checked();
     size.map_or(COLUMNS, |(_, columns)| columns.into())
-}
-
-/// A line at once: the device runs while it is looked at.
-fn say(text: &str) -> Result<()> {
-    let mut out = io::stdout().lock();
-    let written = writeln!(out, "{text}").and_then(|()| out.flush());
-    match written {
-        Ok(()) => Ok(()),
-        // Whoever read it has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-            Err(Error::Stopped("nobody reads the raster any more".into()))
-        }
-        Err(error) => Err(Error::failed(format!("cannot write: {error}"))),
-    }
 }
 
 #[cfg(test)]

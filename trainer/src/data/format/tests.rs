@@ -479,9 +479,9 @@ fn fuzz_every_parser() {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let seed = now.map_or(0, |now| now.as_nanos() as u64);
     let start = Instant::now();
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let rounds = attack(seed, |_| start.elapsed() < Duration::from_secs(seconds));
-    println!("{rounds} damaged files of each kind in {seconds} s, seed {seed}");
+    eprintln!("{rounds} damaged files of each kind in {seconds} s, seed {seed}");
 }
 
 #[test]
