@@ -18,6 +18,7 @@ pub mod cost;
 pub mod curves;
 pub mod data;
 pub mod device;
+mod emulator;
 pub mod encoding;
 pub mod error;
 pub mod evaluate;

@@ -685,10 +685,10 @@ fn the_monitor_prints_a_line_a_step() {
     }
 }
 
-/// Stopped by a signal, the command ends with 130, and its emulator ends with it.
+/// Starts a command that draws for hours; gives it with the process id of its emulator (empty where
+/// there is no `ps`).
 #[cfg(unix)]
-#[test]
-fn a_stopped_command_takes_its_emulator_along() {
+fn drawing() -> (Child, impl Iterator<Item = std::io::Result<String>>, String) {
     use std::io::{BufRead, BufReader};
 
     let small = small_model();
@@ -702,27 +702,55 @@ fn a_stopped_command_takes_its_emulator_along() {
     let mut lines = BufReader::new(running.stdout.take().unwrap()).lines();
     lines.next().expect("it draws").unwrap();
     let id = running.id().to_string();
-    let children = || {
-        let listed = Command::new("ps")
-            .args(["-o", "pid=", "--ppid", &id])
-            .output();
-        listed.map_or_else(
-            |_| String::new(),
-            |listed| String::from_utf8_lossy(&listed.stdout).into(),
-        )
-    };
-    let emulator: String = children().trim().into();
-    let status = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+    (running, lines, ps(&["-o", "pid=", "--ppid", &id]))
+}
+
+#[cfg(unix)]
+fn ps(arguments: &[&str]) -> String {
+    let listed = Command::new("ps").args(arguments).output();
+    let text = listed.map_or_else(|_| Vec::new(), |listed| listed.stdout);
+    String::from_utf8_lossy(&text).trim().into()
+}
+
+/// Whether a process runs; one that has ended and was not asked for is listed as `Z`.
+#[cfg(unix)]
+fn runs(id: &str) -> bool {
+    let state = ps(&["-o", "stat=", "-p", id]);
+    !state.is_empty() && !state.starts_with('Z')
+}
+
+#[cfg(unix)]
+fn kill(signal: &str, running: &Child) {
+    let id = running.id().to_string();
+    let status = Command::new("kill").args([signal, &id]).status().unwrap();
     assert!(status.success());
+}
+
+/// Stopped by a signal, the command ends with 130, and its emulator ends with it.
+#[cfg(unix)]
+#[test]
+fn a_stopped_command_takes_its_emulator_along() {
+    let (mut running, mut lines, emulator) = drawing();
+    kill("-TERM", &running);
     // Its lines end with it.
     while lines.next().is_some() {}
     assert_eq!(running.wait().unwrap().code(), Some(130));
     // Where there is no `ps`, the code must do.
-    if !emulator.is_empty() {
-        let alive = Command::new("kill")
-            .args(["-0", &emulator])
-            .stderr(Stdio::null())
-            .status();
-        assert!(!alive.unwrap().success(), "the emulator {emulator} runs on");
+    assert!(emulator.is_empty() || !runs(&emulator), "{emulator} runs");
+}
+
+/// Nothing of this program runs when it is killed: the kernel ends the emulator.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_killed_command_leaves_no_emulator() {
+    let (mut running, _lines, emulator) = drawing();
+    assert!(runs(&emulator), "`ps` finds the emulator `{emulator}`");
+    kill("-KILL", &running);
+    assert_eq!(running.wait().unwrap().code(), None);
+    let start = Instant::now();
+    while runs(&emulator) {
+        let waited = start.elapsed();
+        assert!(waited < Duration::from_secs(5), "{emulator} runs on");
+        thread::sleep(Duration::from_millis(10));
     }
 }

@@ -3,13 +3,14 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use serial2::SerialPort;
 
+use crate::emulator::start;
 use crate::verify::Image;
 use crate::{Error, Result};
 
@@ -165,16 +166,7 @@ impl Emulator {
                 "no emulator stands for {board}: name the port that the board is at"
             )));
         };
-        let mut child = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| {
-                Error::usage(format!(
-                    "{board}: cannot start {program}: {error}; run `cargo xtask setup`"
-                ))
-            })?;
+        let mut child = start(board, program, arguments)?;
         let (Some(input), Some(mut pipe)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Error::failed(format!("{board}: {program} has no streams")));
         };

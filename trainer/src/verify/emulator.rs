@@ -15,6 +15,7 @@ use bitspike_core::network::{Difference, Network};
 use serde::Deserialize;
 
 use super::{Expected, Report, differing_bits};
+use crate::emulator::start;
 use crate::sample::{Frame, Sample};
 use crate::{Error, Result};
 
@@ -231,16 +232,7 @@ impl Emulator {
                  --bin serve`, then `bitspike device verify`"
             )));
         };
-        let mut child = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| {
-                Error::usage(format!(
-                    "{machine}: cannot start {program}: {error}; run `cargo xtask setup`"
-                ))
-            })?;
+        let mut child = start(machine, program, arguments)?;
         let (sender, lines) = channel();
         if let Some(output) = child.stdout.take() {
             std::thread::spawn(move || {
