@@ -137,7 +137,7 @@ pub(crate) struct Narrow {
     /// `2^F`; sums come shifted where `F < 0`.
     scale: i32,
     /// 1 where a spike subtracts the threshold, else 0.
-    subtract: i32,
+    pub(crate) subtract: i32,
     /// Whether a spike sets the membrane to 0.
     pub(crate) zero: bool,
 }
@@ -149,6 +149,16 @@ impl Narrow {
     pub(crate) fn drive(self, sum: i32, bias: i16) -> i32 {
         // Proven not to overflow; so said, a build that checks overflow has vectors of them too.
         sum.wrapping_mul(self.scale).wrapping_add(bias.into())
+    }
+
+    /// The equation for sums that are counted, of `inputs` set inputs; for `F >= 0` only.
+    #[inline(always)]
+    pub(crate) fn counted(self, inputs: i32) -> Counted {
+        Counted {
+            lif: self,
+            gain: 2 * self.scale,
+            base: inputs.wrapping_mul(-self.scale),
+        }
     }
 
     /// The membrane after a step, and the spike in the highest bit. The spike of the step before
@@ -171,6 +181,26 @@ impl Narrow {
         // The sign of the difference: no flag to turn into a bit.
         let spike = threshold.wrapping_sub(after) as u32 & 1 << 31;
         (after as i16, spike)
+    }
+}
+
+/// As [`Narrow`], for sums that come as counts: `x = 2 count - inputs`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counted {
+    pub(crate) lif: Narrow,
+    /// What a count of 1 adds, and what no count does.
+    gain: i32,
+    base: i32,
+}
+
+impl Counted {
+    /// What a neuron adds to its decayed membrane; see [`Narrow::drive`].
+    #[inline(always)]
+    pub(crate) fn drive(self, count: u8, bias: i16) -> i32 {
+        i32::from(count)
+            .wrapping_mul(self.gain)
+            .wrapping_add(self.base)
+            .wrapping_add(bias.into())
     }
 }
 

@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::bits::{self, Bits};
 use crate::decode::{self, Decision, Scores};
-use crate::kernel::{BLOCK, Kernel};
+use crate::kernel::{BLOCK, Kernel, Outputs};
 use crate::lif::Membrane;
 use crate::model::{Input, InputKind, Layer, MAX_LAYERS, Model, static_sums};
 use crate::neurons::Neurons;
@@ -221,7 +221,8 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
         let mut fits = narrow;
         if narrow {
             let common = [biases.common() as i16; BLOCK];
-            kernel.sums(first, weights, input, &mut |position, block, sums| {
+            kernel.sums(first, weights, input, &mut |position, block, outputs| {
+                let Outputs::Sums(sums) = outputs else { return };
                 let first = block * BLOCK;
                 let neuron = position * channels + first;
                 let stored = bytemuck::cast_slice_mut::<u32, i16>(stored).get_mut(neuron..);
@@ -241,7 +242,8 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
         if fits {
             return;
         }
-        kernel.sums(first, weights, input, &mut |position, block, sums| {
+        kernel.sums(first, weights, input, &mut |position, block, outputs| {
+            let Outputs::Sums(sums) = outputs else { return };
             let values = sums.iter().take(channels - block * BLOCK);
             let neuron = position * channels + block * BLOCK;
             if half {
@@ -292,11 +294,19 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
                 let kernel = kernel_for(self.kernel, layer, kind);
                 let channels = usize::from(layer.output().channels);
                 let weights = model.weights(layer);
-                kernel.sums(layer, weights, source, &mut |position, block, sums| {
+                kernel.sums(layer, weights, source, &mut |position, block, outputs| {
                     let channel = block * BLOCK;
+                    let first = position * channels + channel;
                     let count = (channels - channel).min(BLOCK);
-                    let sums = sums.get_mut(..count).unwrap_or(&mut []);
-                    neurons.update(position * channels + channel, channel, sums);
+                    match outputs {
+                        Outputs::Counts(counts) => {
+                            neurons.update_counts(first, channel, count, counts);
+                        }
+                        Outputs::Sums(sums) => {
+                            let sums = sums.get_mut(..count).unwrap_or(&mut []);
+                            neurons.update(first, channel, sums);
+                        }
+                    }
                 });
             }
             after(index);

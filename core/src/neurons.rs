@@ -1,7 +1,8 @@
 //! The neurons of a layer: a run of them advances by one step.
 
 use crate::bits;
-use crate::lif::{Lif, Membrane, Narrow, Neuron};
+use crate::kernel::Counts;
+use crate::lif::{Counted, Lif, Membrane, Narrow, Neuron};
 use crate::model::{Layer, Model, Parameters};
 
 /// Neurons that are updated together, as many as a word has bits.
@@ -15,10 +16,10 @@ pub(crate) struct Neurons<'a> {
     narrow: bool,
     thresholds: Parameters<'a>,
     biases: Parameters<'a>,
-    /// Thresholds of narrow neurons that repeat at least once a word of spikes.
-    threshold_tile: Option<[i16; TILE]>,
-    /// The bias that all have; not used where each has its own.
-    common_bias: [i16; TILE],
+    /// Whether neurons take counts: narrow, without a shift to the right.
+    counts: bool,
+    /// Thresholds and biases of narrow neurons.
+    lanes: [Lane<'a>; 2],
     channels: usize,
     units: usize,
     spikes: &'a mut [u32],
@@ -41,10 +42,13 @@ impl<'a> Neurons<'a> {
             lif: layer.lif(),
             equation: layer.lif().narrow(),
             narrow: layer.is_narrow() && !wide,
+            counts: layer.is_narrow() && !wide && layer.lif().right_shift() == 0,
             thresholds,
             biases,
-            threshold_tile: thresholds.tile(channels),
-            common_bias: [biases.common() as i16; TILE],
+            lanes: [
+                Lane::new(&thresholds, channels),
+                Lane::new(&biases, channels),
+            ],
             channels,
             units: layer.units(),
             spikes,
@@ -87,9 +91,9 @@ impl<'a> Neurons<'a> {
         }
         for (index, sums) in sums.chunks(TILE).enumerate() {
             let (first, channel) = (first + TILE * index, channel + TILE * index);
-            let biases = self.biases.halves(first, channel);
-            let biases = biases.unwrap_or(&self.common_bias);
-            let thresholds = tile(&self.threshold_tile, &self.thresholds, first, channel);
+            let [thresholds, biases] = self.lanes.each_ref();
+            let thresholds = thresholds.of(first, channel);
+            let biases = biases.of(first, channel);
             let count = sums.len();
             let membranes = membranes(self.membranes, first);
             bits::update(self.spikes, first, count, |spiked| {
@@ -98,12 +102,51 @@ impl<'a> Neurons<'a> {
         }
     }
 
+    /// As [`update`](Self::update), of `count` neurons with their sums as counts.
+    #[inline(never)]
+    pub(crate) fn update_counts(
+        &mut self,
+        first: usize,
+        channel: usize,
+        count: usize,
+        counts: &Counts,
+    ) {
+        if !self.counts {
+            return self.update_unpacked(first, channel, count, counts);
+        }
+        let equation = self.equation.counted(counts.inputs);
+        let (mut first, mut channel, mut left) = (first, channel, count);
+        for counts in &counts.words {
+            let count = left.min(TILE);
+            let [thresholds, biases] = self.lanes.each_ref();
+            let thresholds = thresholds.of(first, channel);
+            let biases = biases.of(first, channel);
+            let membranes = membranes(self.membranes, first);
+            let counts = bytemuck::cast_slice(counts).get(..count).unwrap_or(&[]);
+            bits::update(self.spikes, first, count, |spiked| {
+                advance_counts(&equation, membranes, thresholds, biases, counts, spiked)
+            });
+            left -= count;
+            if left == 0 {
+                break;
+            }
+            (first, channel) = (first + TILE, channel + TILE);
+        }
+    }
+
+    /// Apart, so that the sums do not stand on the stack otherwise.
+    #[inline(never)]
+    fn update_unpacked(&mut self, first: usize, channel: usize, count: usize, counts: &Counts) {
+        let mut sums = counts.sums();
+        self.update(first, channel, sums.get_mut(..count).unwrap_or(&mut []));
+    }
+
     /// Updates all neurons of a narrow layer, given their drives ([`Narrow::drive`]).
     #[inline(never)]
     pub(crate) fn update_driven(&mut self, drives: &[i16]) {
         // Where the thresholds repeat at least once a word, a tile goes on over the next
         // positions.
-        let channels = if self.threshold_tile.is_some() {
+        let channels = if self.lanes[0].tile.is_some() {
             drives.len()
         } else {
             self.channels
@@ -112,7 +155,7 @@ impl<'a> Neurons<'a> {
         for drives in drives.chunks(channels.max(1)) {
             for (index, drives) in drives.chunks(TILE).enumerate() {
                 let (first, channel) = (position + TILE * index, TILE * index);
-                let thresholds = tile(&self.threshold_tile, &self.thresholds, first, channel);
+                let thresholds = self.lanes[0].of(first, channel);
                 let membranes = membranes(self.membranes, first);
                 bits::update(self.spikes, first, drives.len(), |spiked| {
                     advance_driven(&self.equation, membranes, thresholds, drives, spiked)
@@ -165,19 +208,34 @@ impl<'a> Neurons<'a> {
     }
 }
 
-/// The thresholds from those of a neuron on.
-#[inline(always)]
-fn tile<'t>(
-    tile: &'t Option<[i16; TILE]>,
-    thresholds: &Parameters<'t>,
-    neuron: usize,
-    channel: usize,
-) -> &'t [i16] {
-    match tile {
+/// Thresholds or biases of a layer of narrow neurons.
+struct Lane<'a> {
+    /// Those that repeat at least once a word of spikes.
+    tile: Option<[i16; TILE]>,
+    /// Those of each channel, or of each neuron.
+    values: &'a [i16],
+    by_neuron: bool,
+}
+
+impl<'a> Lane<'a> {
+    fn new(parameters: &Parameters<'a>, channels: usize) -> Self {
+        Self {
+            tile: parameters.tile(channels),
+            values: parameters.halves(0, 0).unwrap_or(&[]),
+            by_neuron: parameters.by_neuron(),
+        }
+    }
+
+    /// The values from those of a neuron on.
+    #[inline(always)]
+    fn of(&self, neuron: usize, channel: usize) -> &[i16] {
         // A run starts at a multiple of the tile, since a layer of more channels has only tiles of
         // one value.
-        Some(tile) => tile,
-        None => thresholds.halves(neuron, channel).unwrap_or(&[]),
+        if let Some(tile) = &self.tile {
+            return tile;
+        }
+        let at = if self.by_neuron { neuron } else { channel };
+        self.values.get(at..).unwrap_or(&[])
     }
 }
 
@@ -219,6 +277,34 @@ fn advance_driven(
     advance(lif, membranes, thresholds, drives, spiked)
 }
 
+/// As [`advance_sums`], given counts.
+#[inline(never)]
+fn advance_counts(
+    lif: &Counted,
+    membranes: &mut [i16],
+    thresholds: &[i16],
+    biases: &[i16],
+    counts: &[u8],
+    spiked: u32,
+) -> u32 {
+    let Some(biases) = biases.get(..counts.len()) else {
+        return 0;
+    };
+    let drives = counts.iter().zip(biases);
+    let drives = drives.map(|(&count, &bias)| lif.drive(count, bias));
+    advance(&lif.lif, membranes, thresholds, drives, spiked)
+}
+
+/// Sets the membranes of neurons that have spiked to 0.
+#[inline(always)]
+fn clear(membranes: &mut [i16], spiked: u32) {
+    bits::visit_set(spiked, |k| {
+        if let Some(membrane) = membranes.get_mut(k) {
+            *membrane = 0;
+        }
+    });
+}
+
 #[inline(always)]
 fn advance(
     lif: &Narrow,
@@ -228,18 +314,20 @@ fn advance(
     spiked: u32,
 ) -> u32 {
     if lif.zero {
-        bits::visit_set(spiked, |k| {
-            if let Some(membrane) = membranes.get_mut(k) {
-                *membrane = 0;
-            }
-        });
+        clear(membranes, spiked);
     }
-    let unused = TILE - drives.len();
-    // Spikes of the step before leave at the bottom, new ones come in at the top.
-    let mut spikes = spiked;
+    // One length for all leaves one counter to the loops.
+    let len = drives.len().min(TILE);
+    let (Some(membranes), Some(thresholds)) = (membranes.get_mut(..len), thresholds.get(..len))
+    else {
+        return 0;
+    };
+    let unused = TILE - len;
     let neurons = membranes.iter_mut().zip(thresholds).zip(drives);
-    if spiked == 0 {
-        // Nothing resets: two instructions less a neuron.
+    // Spikes of the step before leave at the bottom, new ones come in at the top.
+    let mut spikes = if lif.subtract == 0 { 0 } else { spiked };
+    if spikes == 0 {
+        // Nothing is subtracted: two instructions less a neuron.
         for ((membrane, &threshold), drive) in neurons {
             let (after, spike) = lif.update(*membrane, 0, drive, threshold);
             *membrane = after;

@@ -1,14 +1,14 @@
 //! The weight columns of the spikes that one output position reads, counted for a block of outputs.
 
 use super::counters::{self, GROUP, HIGH, LARGEST, LOW};
-use super::{BLOCK, SMALL};
-use crate::bits;
+use super::{BLOCK, Counts, Outputs, SMALL};
 
 /// Words of a block.
 const WORDS: usize = BLOCK / 32;
 
 /// Columns that are gathered before they are counted.
 const CAPACITY: usize = GROUP * if SMALL { 2 } else { 6 };
+const _: () = assert!(CAPACITY < 64, "finish_some has six planes");
 
 /// The weight columns that one output position adds up.
 pub(super) struct Columns<'a> {
@@ -26,7 +26,8 @@ pub(super) struct Columns<'a> {
     counted: usize,
     /// Whether there are columns in the sums already.
     spilled: bool,
-    pub(super) sums: [i32; BLOCK],
+    counts: Counts,
+    sums: [i32; BLOCK],
 }
 
 impl<'a> Columns<'a> {
@@ -41,6 +42,10 @@ impl<'a> Columns<'a> {
             high: [[0; HIGH]; WORDS],
             counted: 0,
             spilled: false,
+            counts: Counts {
+                words: [[0; 8]; WORDS],
+                inputs: 0,
+            },
             sums: [0; BLOCK],
         }
     }
@@ -96,6 +101,11 @@ impl<'a> Columns<'a> {
                 let row = rows.get(usize::from(spike).wrapping_add(base));
                 *column = row.copied().unwrap_or([0; WORDS]);
             }
+        } else if row_words == 1 {
+            for (column, &spike) in columns {
+                let row = weights.get(usize::from(spike).wrapping_add(base));
+                column[0] = row.copied().unwrap_or(0);
+            }
         } else {
             for (column, &spike) in columns {
                 let at = usize::from(spike)
@@ -127,8 +137,10 @@ impl<'a> Columns<'a> {
     fn pad(&mut self) {
         let columns = self.gathered.as_chunks_mut::<WORDS>().0;
         let rest = columns.get_mut(self.len..self.len.next_multiple_of(GROUP));
+        // Hidden, so that these few stores do not become a call to clear memory.
+        let nothing = core::hint::black_box(0);
         for column in rest.unwrap_or(&mut []) {
-            *column = [0; WORDS];
+            *column = [nothing; WORDS];
         }
     }
 
@@ -172,57 +184,55 @@ impl<'a> Columns<'a> {
         self.high = [[0; HIGH]; WORDS];
     }
 
-    /// Sets the sums of the block.
-    #[inline(never)]
-    pub(super) fn finish(&mut self) {
-        if self.len + self.counted == 0 {
-            self.sums.fill(0);
-        } else if self.counted == 0 && self.len < 16 {
+    /// What the columns come to.
+    #[inline(always)]
+    pub(super) fn finish(&mut self) -> Outputs<'_> {
+        if self.counted > 0 {
+            self.finish_many();
+            if self.spilled {
+                return Outputs::Sums(&mut self.sums);
+            }
+        } else if self.len < 16 {
             self.finish_few();
         } else {
-            self.finish_many();
+            self.finish_some();
         }
+        Outputs::Counts(&self.counts)
     }
 
     /// Up to 15 columns: four planes, which stay in registers.
-    #[inline(always)]
+    #[inline(never)]
     fn finish_few(&mut self) {
         self.pad();
+        self.counts.inputs = self.len as i32;
         for word in 0..self.words.min(WORDS) {
             let planes = counters::count_few(self.groups(word));
-            let counted = self.len as i32;
-            if let Some(sums) = self.sums.as_chunks_mut::<32>().0.get_mut(word) {
-                few_to_sums(planes, counted, sums);
-            }
+            self.counts.words[word] = counters::transpose_low(planes);
+        }
+    }
+
+    /// All that can be gathered: six planes.
+    #[inline(never)]
+    fn finish_some(&mut self) {
+        self.pad();
+        self.counts.inputs = self.len as i32;
+        for word in 0..self.words.min(WORDS) {
+            let [a, b, c, d, e, f] = counters::count_some(self.groups(word));
+            self.counts.words[word] = counters::transpose([a, b, c, d, e, f, 0, 0]);
         }
     }
 
     #[inline(never)]
     fn finish_many(&mut self) {
         self.flush();
-        if self.spilled {
+        if self.spilled || self.counted > 255 {
             return self.spill();
         }
-        let counted = self.counted as i32;
-        let sums = self.sums.as_chunks_mut::<32>().0.iter_mut();
-        for ((sums, low), high) in sums.zip(&self.low).zip(&self.high).take(self.words) {
-            let (&[a, b, c, d], &[e, f, g, h, ref high @ ..]) = (low, high);
-            let bytes = counters::transpose([a, b, c, d, e, f, g, h]);
-            for (b, sums) in sums.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-                *sums = bytes.map(|word| 2 * (word >> (8 * b) & 255) as i32 - counted);
-            }
-            for (p, &plane) in high.iter().enumerate() {
-                bits::visit_set(plane, |k| sums[k % 32] += 512 << p);
-            }
+        self.counts.inputs = self.counted as i32;
+        let words = self.counts.words.iter_mut();
+        for ((to, low), high) in words.zip(&self.low).zip(&self.high).take(self.words) {
+            let (&[a, b, c, d], &[e, f, g, h, ..]) = (low, high);
+            *to = counters::transpose([a, b, c, d, e, f, g, h]);
         }
-    }
-}
-
-/// The sums of 32 outputs with up to 15 columns. Apart, so that it stands once in the program.
-#[inline(never)]
-fn few_to_sums(planes: [u32; LOW], counted: i32, sums: &mut [i32; 32]) {
-    let nibbles = counters::transpose_low(planes);
-    for (n, sums) in sums.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-        *sums = nibbles.map(|word| 2 * (word >> (4 * n) & 15) as i32 - counted);
     }
 }

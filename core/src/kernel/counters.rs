@@ -46,6 +46,21 @@ pub(super) fn count_few(groups: &[Group]) -> [u32; 4] {
     [ones, twos, fours, eights]
 }
 
+/// The six planes of up to 63 columns.
+#[inline(always)]
+pub(super) fn count_some(groups: &[Group]) -> [u32; 6] {
+    let (mut low, [mut eights, mut high, mut highest]) = ([0; 3], [0; 3]);
+    for group in groups {
+        let eight = add_eight(&mut low, group);
+        let sixteen = eights & eight;
+        eights ^= eight;
+        highest ^= high & sixteen;
+        high ^= sixteen;
+    }
+    let [ones, twos, fours] = low;
+    [ones, twos, fours, eights, high, highest]
+}
+
 /// Adds eight words to the planes of weight 1, 2 and 4; returns the carry, of weight 8.
 #[inline(always)]
 fn add_eight([ones, twos, fours]: &mut [u32; 3], group: &Group) -> u32 {
@@ -90,7 +105,7 @@ fn full_add(a: u32, b: u32, c: u32) -> (u32, u32) {
     (partial ^ c, a & b | partial & c)
 }
 
-/// Turns planes into counters: byte `b` of word `i` of the result is counter `8 b + i`.
+/// Turns planes into counters, a byte each in their order.
 ///
 /// Four 8x8 bit matrices are transposed at once (Warren, Hacker's Delight, 7-3).
 #[inline(always)]
@@ -108,17 +123,38 @@ pub(super) fn transpose(mut planes: [u32; 8]) -> [u32; 8] {
     swap::<1>(c, d, 0x5555_5555);
     swap::<1>(e, f, 0x5555_5555);
     swap::<1>(g, h, 0x5555_5555);
-    planes
+    in_order(planes)
 }
 
-/// As [`transpose`] where no counter passes 15: nibble `n` of word `i` is counter `4 n + i`.
+/// As [`transpose`] where no counter passes 15.
 #[inline(always)]
-pub(super) fn transpose_low([mut a, mut b, mut c, mut d]: [u32; 4]) -> [u32; 4] {
+pub(super) fn transpose_low([mut a, mut b, mut c, mut d]: [u32; 4]) -> [u32; 8] {
     swap::<2>(&mut a, &mut c, 0x3333_3333);
     swap::<2>(&mut b, &mut d, 0x3333_3333);
     swap::<1>(&mut a, &mut b, 0x5555_5555);
     swap::<1>(&mut c, &mut d, 0x5555_5555);
-    [a, b, c, d]
+    // Nibble `n` of word `i` is counter `4 n + i`.
+    let low = [a, b, c, d].map(|word| word & 0x0F0F_0F0F);
+    let high = [a, b, c, d].map(|word| word >> 4 & 0x0F0F_0F0F);
+    in_order([
+        low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3],
+    ])
+}
+
+/// Bytes in order, of words whose byte `b` of word `i` is number `8 b + i`.
+#[inline(always)]
+fn in_order(words: [u32; 8]) -> [u32; 8] {
+    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = words;
+    for [a, b, c, d] in [
+        [&mut a, &mut b, &mut c, &mut d],
+        [&mut e, &mut f, &mut g, &mut h],
+    ] {
+        swap::<16>(a, c, 0x0000_FFFF);
+        swap::<16>(b, d, 0x0000_FFFF);
+        swap::<8>(a, b, 0x00FF_00FF);
+        swap::<8>(c, d, 0x00FF_00FF);
+    }
+    [a, e, b, f, c, g, d, h]
 }
 
 /// Exchanges the bits of `low` above `SHIFT` with those of `high` below it, in every group of
@@ -151,11 +187,11 @@ mod tests {
             for k in 0..32 {
                 let columns = first.iter().chain(&second).flatten().step_by(2);
                 let expected = columns.filter(|word| *word >> k & 1 == 1).count();
-                let got = usize::from(counters[k % 8].to_le_bytes()[k / 8])
+                let got = usize::from(counters[k / 4].to_le_bytes()[k % 4])
                     + ((i >> k & 1) << 8 | (j >> k & 1) << 9) as usize;
                 prop_assert_eq!(got, expected, "counter {}", k);
-                let low = small[k % 4] >> (k / 4 * 4) & 15;
-                prop_assert_eq!(low as usize, expected % 16, "low counter {}", k);
+                let low = small[k / 4].to_le_bytes()[k % 4];
+                prop_assert_eq!(usize::from(low), expected % 16, "low counter {}", k);
             }
         }
     }

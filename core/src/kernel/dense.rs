@@ -6,7 +6,7 @@
 
 use super::counters;
 use super::geometry::Geometry;
-use super::{BLOCK, Sums, Visit};
+use super::{BLOCK, Outputs, Sums, Visit};
 use crate::bits;
 use crate::model::{Input, InputKind, Layer, WeightOrder};
 
@@ -51,7 +51,7 @@ impl Sums for Dense {
                         gathered.window(&geometry, place, words);
                     }
                 }
-                visit(position, block, &mut gathered.sums);
+                visit(position, block, Outputs::Sums(&mut gathered.sums));
             }
         });
     }

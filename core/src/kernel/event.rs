@@ -1,8 +1,8 @@
 //! Event-driven: the weight columns of the set input bits are counted, 32 outputs a word.
 //!
-//! The spikes of a step are listed once; each output position takes its own out of the list, and
-//! bit-sliced counters add up their columns. Then `x_j = 2 count_j - P(s)`. The cost
-//! follows the number of spikes.
+//! The spikes under a row of output positions are noted once, column by column of the map; each
+//! position takes a slice of them, and bit-sliced counters add up their columns. Then
+//! `x_j = 2 count_j - P(s)`. The cost follows the number of spikes.
 
 use super::columns::Columns;
 use super::geometry::Geometry;
@@ -27,26 +27,28 @@ impl Sums for Event {
     fn sums(layer: &Layer, weights: &[u32], input: Input<'_>, visit: Visit<'_>) {
         let Input::Spikes(words) = input else { return };
         let geometry = Geometry::new(layer);
-        let mut list = List::new(&geometry);
-        let listed = list.fill(&geometry, words);
+        let mut band = Band::new();
         let mut columns = Columns::new(layer.row_words());
         let mut position = 0;
         for row in 0..geometry.output[0] {
-            if listed {
-                list.turn_to(&geometry, row * geometry.pitch[0]);
-            }
+            let top = row * geometry.pitch[0];
+            let mut whole = 0;
             for column in 0..geometry.output[1] {
-                let corner = [row * geometry.pitch[0], column * geometry.pitch[1]];
+                let corner = [top, column * geometry.pitch[1]];
+                if column == whole {
+                    whole = band.fill(&geometry, words, top, column);
+                }
                 for block in 0..geometry.blocks() {
                     columns.begin(weights, block);
-                    if listed {
-                        list.walk(&geometry, corner, &mut columns);
+                    if column < whole {
+                        band.walk(&geometry, corner[1], &mut columns);
                     } else {
                         scan(&geometry, corner, words, &mut columns);
                     }
-                    columns.finish();
-                    visit(position, block, &mut columns.sums);
+                    visit(position, block, columns.finish());
                 }
+                // A position without a band is on its own.
+                whole = whole.max(column + 1);
                 position += 1;
             }
         }
@@ -64,145 +66,264 @@ fn scan(geometry: &Geometry, corner: [usize; 2], words: &[u32], columns: &mut Co
     });
 }
 
-/// Rows of a map that a list can hold.
-const ROWS: usize = 32;
-
-/// Spikes that a list can hold, and columns of the rows under a window.
+/// Spikes that a band can hold, and columns of the map.
 const SPIKES: usize = if SMALL { 288 } else { 512 };
-const PIXELS: usize = if SMALL { 104 } else { 288 };
+const COLUMNS: usize = if SMALL { 32 } else { 64 };
 
-/// The spikes of a map, row by row.
-struct List {
-    /// Flat index within its row of each spike, in order.
+/// Rows of the map, counted once for each row of the pooling window, that a band can have.
+const ROWS: usize = 16;
+
+/// The spikes under neighbouring output positions of one row, column by column of the map.
+struct Band {
+    /// Tap of each spike, were the map's first column the kernel's; a spike that meets two taps in
+    /// the rows of a pooling window stands there twice.
     spikes: [u16; SPIKES],
-    /// Where each row begins in the list; the entry behind the last row is the end.
-    rows: [u16; ROWS + 1],
-    /// Where the spikes from each column on begin, of the rows under the window: row `y` has the
-    /// entries from `(y & ring) * (width + 1)` on.
-    pixels: [u16; PIXELS],
-    ring: usize,
-    ring_len: usize,
-    /// First row whose pixels are not there yet.
-    next: usize,
+    /// Where the spikes of each column of the map begin; behind the last one, where they end.
+    columns: [u16; COLUMNS + 1],
+    /// First column of the map.
+    first: usize,
 }
 
-impl List {
-    fn new(geometry: &Geometry) -> Self {
-        let rows = geometry.span()[0].min(geometry.map[0]).next_power_of_two();
+/// Columns of the map under a kernel whose first column of the padded map is `column`.
+#[inline(always)]
+fn under(geometry: &Geometry, column: usize) -> [usize; 2] {
+    let end = column + geometry.kernel[1];
+    [column, end].map(|column| {
+        column
+            .saturating_sub(geometry.padding[1])
+            .min(geometry.map[1])
+    })
+}
+
+impl Band {
+    fn new() -> Self {
         Self {
             spikes: [0; SPIKES],
-            rows: [0; ROWS + 1],
-            pixels: [0; PIXELS],
-            ring: rows - 1,
-            ring_len: rows * (geometry.map[1] + 1),
-            next: 0,
+            columns: [0; COLUMNS + 1],
+            first: 0,
         }
     }
 
-    /// Lists the spikes; `false` where there is no room for them.
-    #[inline(always)]
-    fn fill(&mut self, geometry: &Geometry, words: &[u32]) -> bool {
-        let row_len = geometry.map[1] * geometry.channels;
-        if geometry.map[0] > ROWS || self.ring_len > PIXELS {
-            return false;
-        }
-        let mut len = 0;
-        for row in 0..geometry.map[0] {
-            for offset in (0..row_len).step_by(32) {
-                let spikes = bits::read(words, row * row_len + offset, (row_len - offset).min(32));
-                bits::visit_set(spikes, |bit| {
-                    if let Some(slot) = self.spikes.get_mut(len) {
-                        *slot = (offset + bit) as u16;
-                    }
-                    len += 1;
-                });
-                if len > SPIKES {
-                    return false;
-                }
-            }
-            if let Some(start) = self.rows.get_mut(row + 1) {
-                *start = len as u16;
-            }
-        }
-        true
-    }
-
-    /// Notes the columns of the rows under windows whose first row of the padded map is `top`.
-    /// Rows come from the first to the last.
+    /// Notes the spikes under the output positions of a row from `position` on, as many as there
+    /// is room for; `top` is their first row of the padded map. Returns the first position that is
+    /// not whole.
     #[inline(never)]
-    fn turn_to(&mut self, geometry: &Geometry, top: usize) {
-        let end = (top + geometry.span()[0]).saturating_sub(geometry.padding[0]);
-        let first = top.saturating_sub(geometry.padding[0]).max(self.next);
-        let end = end.min(geometry.map[0]);
-        let pitch = geometry.map[1] + 1;
-        for row in first..end {
-            let at = (row & self.ring) * pitch;
-            let pixels = self.pixels.get_mut(at..at + pitch).unwrap_or(&mut []);
-            let (Some(&start), Some(&stop)) = (self.rows.get(row), self.rows.get(row + 1)) else {
-                return;
-            };
-            let (mut spike, stop) = (usize::from(start), usize::from(stop));
-            let spikes = self.spikes.get(..stop).unwrap_or(&[]);
-            let mut edge = 0;
-            for pixel in pixels {
-                while let Some(&index) = spikes.get(spike)
-                    && usize::from(index) < edge
-                {
-                    spike += 1;
+    fn fill(
+        &mut self,
+        geometry: &Geometry,
+        words: &[u32],
+        top: usize,
+        mut position: usize,
+    ) -> usize {
+        let [first, _] = under(geometry, position * geometry.pitch[1]);
+        self.first = first;
+        let end = self.list(geometry, words, top, first);
+        while position < geometry.output[1] {
+            // The last place of a position is the farthest to the right.
+            let last = position * geometry.pitch[1] + (geometry.window[1] - 1) * geometry.stride[1];
+            if under(geometry, last)[1] > end {
+                break;
+            }
+            position += 1;
+        }
+        position
+    }
+
+    /// Notes the spikes of the map's columns from `first` on; returns the first column without room.
+    #[inline(always)]
+    fn list(&mut self, geometry: &Geometry, words: &[u32], top: usize, first: usize) -> usize {
+        let channels = geometry.channels;
+        let mut rows = [Row::default(); ROWS];
+        let Some(rows) = Row::under(geometry, top, &mut rows) else {
+            return first;
+        };
+        let last = geometry.map[1].min(first + COLUMNS);
+        let whole = (geometry.map[1] * channels).is_multiple_of(32);
+        // Columns that share a word, or words of a column.
+        let together = (32 / channels.max(1)).max(1);
+        let (mut len, mut column) = (0, first);
+        while column < last {
+            let columns = together.min(last - column);
+            let at = column * channels;
+            if channels <= 32 {
+                let any = read(rows, words, whole, at, columns * channels);
+                let mut mask = bits::low_mask(channels);
+                for column in column..column + columns {
+                    let started = len;
+                    if any & mask != 0 {
+                        len = self.note_column(rows, mask, at, len);
+                    }
+                    if len > SPIKES {
+                        return self.end(column - first, started, column);
+                    }
+                    self.start(column - first, started);
+                    mask = mask.wrapping_shl(channels as u32);
                 }
-                *pixel = spike as u16;
-                edge += geometry.channels;
+            } else {
+                let started = len;
+                for row in rows.iter() {
+                    len = self.note_row(row, words, at, channels, len);
+                }
+                if len > SPIKES {
+                    return self.end(column - first, started, column);
+                }
+                self.start(column - first, started);
+            }
+            column += columns;
+        }
+        self.end(column - first, len, column)
+    }
+
+    /// Sets where the spikes of a column begin.
+    #[inline(always)]
+    fn start(&mut self, column: usize, len: usize) {
+        if let Some(start) = self.columns.get_mut(column) {
+            *start = len as u16;
+        }
+    }
+
+    #[inline(always)]
+    fn end(&mut self, column: usize, len: usize, end: usize) -> usize {
+        self.start(column, len);
+        end
+    }
+
+    /// Notes the spikes of a word whose first bit meets `tap`; returns how many are noted then, also
+    /// those without room.
+    #[inline(always)]
+    fn note(&mut self, mut spikes: u32, tap: usize, mut len: usize) -> usize {
+        while spikes != 0 {
+            if let Some(slot) = self.spikes.get_mut(len) {
+                *slot = (tap + spikes.trailing_zeros() as usize) as u16;
+            }
+            len += 1;
+            spikes &= spikes - 1;
+        }
+        len
+    }
+
+    /// Notes the spikes of a row in a column of many channels.
+    #[inline(never)]
+    fn note_row(
+        &mut self,
+        row: &Row,
+        words: &[u32],
+        at: usize,
+        channels: usize,
+        mut len: usize,
+    ) -> usize {
+        let from = usize::from(row.at) + at;
+        let tap = usize::from(row.tap) + at;
+        let mut offset = 0;
+        if from.is_multiple_of(32) {
+            // Words that hold nothing else.
+            let words = words.get(from / 32..(from + channels) / 32);
+            for &word in words.unwrap_or(&[]) {
+                len = self.note(word, tap + offset, len);
+                offset += 32;
             }
         }
-        self.next = end.max(self.next);
+        while offset < channels {
+            let count = (channels - offset).min(32);
+            len = self.note(bits::read(words, from + offset, count), tap + offset, len);
+            offset += 32;
+        }
+        len
+    }
+
+    /// Notes the spikes of the rows' words under a mask, whose first bit is the map's column and
+    /// channel `at`.
+    #[inline(always)]
+    fn note_column(&mut self, rows: &[Row], mask: u32, at: usize, mut len: usize) -> usize {
+        for row in rows {
+            len = self.note(row.word & mask, usize::from(row.tap) + at, len);
+        }
+        len
     }
 
     /// Adds the column of every spike that an output position reads, once for each place of the
     /// pooling window that reads it.
     #[inline(always)]
-    fn walk(&self, geometry: &Geometry, corner: [usize; 2], columns: &mut Columns<'_>) {
-        let channels = geometry.channels;
-        let width = geometry.map[1];
-        let row_taps = geometry.kernel[1] * channels;
-        let top = geometry.padding[0].saturating_sub(corner[0]);
-        let below = (geometry.map[0] + geometry.padding[0]).saturating_sub(corner[0]);
-        let bottom = geometry.span()[0].min(below);
+    fn walk(&self, geometry: &Geometry, corner: usize, columns: &mut Columns<'_>) {
         for place in 0..geometry.window[1] {
-            // The first column of the place, and the one behind its last; to the left of the map
-            // the first is negative, and wraps around.
-            let column = corner[1] + place * geometry.stride[1];
-            let left = column.saturating_sub(geometry.padding[1]).min(width);
-            let right = (column + geometry.kernel[1])
-                .saturating_sub(geometry.padding[1])
-                .min(width);
-            let offset = geometry.padding[1]
+            let column = corner + place * geometry.stride[1];
+            let ends = under(geometry, column);
+            // To the left of the map it is negative, and wraps around.
+            let base = geometry.padding[1]
                 .wrapping_sub(column)
-                .wrapping_mul(channels);
-            let mut at = (corner[0] + top - geometry.padding[0]) & self.ring;
-            at *= width + 1;
-            for down in top..bottom {
-                let (first, end) = (self.pixels.get(at + left), self.pixels.get(at + right));
-                let (Some(&first), Some(&end)) = (first, end) else {
-                    return;
-                };
-                at += width + 1;
-                if at == self.ring_len {
-                    at = 0;
-                }
-                if first >= end {
-                    continue;
-                }
-                let run = self.spikes.get(first.into()..end.into()).unwrap_or(&[]);
-                let (mut ky, mut base) = (down, (down * row_taps).wrapping_add(offset));
-                for _ in 0..geometry.window[0] {
-                    // Above the place's window it wraps around to a large number.
-                    if ky < geometry.kernel[0] {
-                        columns.extend(run, base);
-                    }
-                    ky = ky.wrapping_sub(geometry.stride[0]);
-                    base = base.wrapping_sub(geometry.stride[0] * row_taps);
+                .wrapping_mul(geometry.channels);
+            let [Some(&start), Some(&end)] =
+                ends.map(|column| self.columns.get(column.wrapping_sub(self.first)))
+            else {
+                return;
+            };
+            let run = self.spikes.get(start.into()..end.into()).unwrap_or(&[]);
+            columns.extend(run, base);
+        }
+    }
+}
+
+/// A row of the map under a kernel at one place of the pooling window.
+#[derive(Clone, Copy, Default)]
+struct Row {
+    /// First bit of the row, and the tap that it meets were the map's first column the kernel's.
+    at: u16,
+    tap: u16,
+    /// Bits of the columns that are looked at.
+    word: u32,
+}
+
+impl Row {
+    /// The rows under an output position's windows, whose first row of the padded map is `top`;
+    /// `None` where they are too many, or a tap to the right of the kernel does not fit 16 bits.
+    #[inline(always)]
+    fn under<'r>(
+        geometry: &Geometry,
+        top: usize,
+        rows: &'r mut [Row; ROWS],
+    ) -> Option<&'r mut [Row]> {
+        let row_len = geometry.map[1] * geometry.channels;
+        let row_taps = geometry.kernel[1] * geometry.channels;
+        if geometry.kernel[0] * row_taps + row_len > usize::from(u16::MAX) {
+            return None;
+        }
+        let mut len = 0;
+        for place in 0..geometry.window[0] {
+            let above = (top + place * geometry.stride[0]).wrapping_sub(geometry.padding[0]);
+            for ky in 0..geometry.kernel[0] {
+                // Above the map it wraps around to a large number.
+                let y = above.wrapping_add(ky);
+                if y < geometry.map[0] {
+                    let row = rows.get_mut(len)?;
+                    row.at = (y * row_len) as u16;
+                    row.tap = (ky * row_taps) as u16;
+                    len += 1;
                 }
             }
         }
+        rows.get_mut(..len)
     }
+}
+
+/// Reads `count` (at most 32) bits of every row, `at` bits behind its first; returns all in one.
+/// `whole` are rows that begin with a word.
+#[inline(always)]
+fn read(rows: &mut [Row], words: &[u32], whole: bool, at: usize, count: usize) -> u32 {
+    let mut any = 0;
+    // Rows of whole words are the common ones.
+    if count == 32 && at % 32 == 0 && whole {
+        for row in rows {
+            row.word = words
+                .get((usize::from(row.at) + at) / 32)
+                .copied()
+                .unwrap_or(0);
+            any |= row.word;
+        }
+    } else {
+        for row in rows {
+            row.word = bits::read(words, usize::from(row.at) + at, count);
+            any |= row.word;
+        }
+    }
+    any
 }

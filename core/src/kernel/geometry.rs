@@ -41,15 +41,6 @@ impl Geometry {
         }
     }
 
-    /// Rows and columns of the padded map that one output position reads.
-    #[inline(always)]
-    pub(super) fn span(&self) -> [usize; 2] {
-        [
-            (self.window[0] - 1) * self.stride[0] + self.kernel[0],
-            (self.window[1] - 1) * self.stride[1] + self.kernel[1],
-        ]
-    }
-
     /// Blocks of outputs at a position.
     #[inline(always)]
     pub(super) fn blocks(&self) -> usize {

@@ -7,7 +7,7 @@
 //! a word where their sums fit 16 bits. `x_j = 2 sum_{w=+1} p - sum p`.
 
 use super::geometry::Geometry;
-use super::{BLOCK, Sums, Visit};
+use super::{BLOCK, Outputs, Sums, Visit};
 use crate::model::{Input, InputKind, Layer, WeightOrder};
 
 /// For `u8` and `i8` inputs without pooling of the input, with a row of weights for each output.
@@ -56,9 +56,9 @@ impl Sums for Graded {
                     window.push(&mut subsets);
                     subsets.finish(window.pair);
                     let position = row * geometry.output[1] + column;
-                    visit(position, block, &mut subsets.sums);
+                    visit(position, block, Outputs::Sums(&mut subsets.sums));
                     if window.pair {
-                        visit(position + 1, block, &mut subsets.right);
+                        visit(position + 1, block, Outputs::Sums(&mut subsets.right));
                     }
                 }
                 column += if window.pair { 2 } else { 1 };

@@ -24,12 +24,38 @@ pub const BLOCK: usize = 64;
 /// ones, whose stack is a few kilobytes (a micro:bit has 3.7 KB left beside the MNIST network).
 const SMALL: bool = cfg!(all(target_arch = "arm", not(target_has_atomic = "32")));
 
-/// Takes the sums of a block of outputs: `visit(position, block, sums)`.
-///
-/// `sums[k]` is the synaptic sum `x_j` of channel `j = 64 * block + k` at `position`
-/// (`y * width + x` of the layer's output). What the entries behind the last channel hold is not
-/// defined, and `visit` may use the memory as it likes.
-pub type Visit<'a> = &'a mut dyn FnMut(usize, usize, &mut [i32; BLOCK]);
+/// Takes a block of outputs: `visit(position, block, outputs)`, of the channels from `64 * block` on
+/// at `position` (`y * width + x` of the layer's output).
+pub type Visit<'a> = &'a mut dyn FnMut(usize, usize, Outputs<'_>);
+
+/// What a kernel gives of a block. What stands behind the last channel is not defined.
+#[derive(Debug)]
+pub enum Outputs<'a> {
+    /// Entry `k` is the synaptic sum `x_j` of channel `j = 64 * block + k`; the memory may be used
+    /// as one likes.
+    Sums(&'a mut [i32; BLOCK]),
+    /// The sums as counts, which neurons take without unpacking them. Never of a graded input.
+    Counts(&'a Counts),
+}
+
+/// Set inputs that meet a weight of +1, counted in a byte for each output of a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    /// Byte `b` of `words[w][i]` is the count of output `32 w + 4 i + b`.
+    pub(crate) words: [[u32; 8]; BLOCK / 32],
+    /// Set inputs, 0 ..= 255: `x_j = 2 count_j - inputs`.
+    pub(crate) inputs: i32,
+}
+
+impl Counts {
+    /// The synaptic sums.
+    pub(crate) fn sums(&self) -> [i32; BLOCK] {
+        core::array::from_fn(|k| {
+            let count = self.words[k / 32][k % 32 / 4] >> (8 * (k % 4)) & 255;
+            2 * count as i32 - self.inputs
+        })
+    }
+}
 
 /// What a kernel computes: the synaptic sums of a layer in one time step.
 pub trait Sums {

@@ -1,6 +1,6 @@
 //! The specification as loops: `x_j = sum_i w_ji s_i`, one weight and one input at a time.
 
-use super::{BLOCK, Sums, Visit};
+use super::{BLOCK, Outputs, Sums, Visit};
 use crate::bits;
 use crate::model::{Input, InputKind, Layer, PoolKind};
 
@@ -24,7 +24,7 @@ impl Sums for Reference {
                 for (j, sum) in (block * BLOCK..channels).zip(&mut sums) {
                     *sum = synaptic_sum(layer, weights, input, position, j);
                 }
-                visit(position, block, &mut sums);
+                visit(position, block, Outputs::Sums(&mut sums));
             }
         }
     }

@@ -7,7 +7,7 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 
-use super::{BLOCK, Kernel, synaptic_operations};
+use super::{BLOCK, Kernel, Outputs, synaptic_operations};
 use crate::lif::{Membrane, Reset};
 use crate::model::{
     Input, InputKind, InputPool, LayerParameters, LayerSpec, Metadata, Model, NetworkSpec,
@@ -185,8 +185,12 @@ fn check_sums(model: &Model<'_>, kernel: Kernel, input: Input<'_>) -> Result<(),
     let weights = model.weights(layer);
     let sums = |kernel: Kernel| {
         let mut sums = vec![None; layer.units()];
-        kernel.sums(layer, weights, input, &mut |position, block, values| {
+        kernel.sums(layer, weights, input, &mut |position, block, outputs| {
             let first = block * BLOCK;
+            let values = match outputs {
+                Outputs::Sums(sums) => *sums,
+                Outputs::Counts(counts) => counts.sums(),
+            };
             for (k, value) in values.iter().take(channels - first).enumerate() {
                 let sum = &mut sums[position * channels + first + k];
                 assert_eq!(sum.replace(*value), None, "a block came twice");

@@ -509,6 +509,11 @@ impl<'a> Parameters<'a> {
         Some(halves.get(at..).unwrap_or(&[]))
     }
 
+    /// Whether each neuron has its own.
+    pub(crate) fn by_neuron(&self) -> bool {
+        self.spread == Some(Spread::Neuron)
+    }
+
     /// Parameter `index` as stored; 0 beyond the end.
     #[inline]
     pub(crate) fn at(&self, index: usize) -> i32 {
