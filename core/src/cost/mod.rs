@@ -23,7 +23,7 @@
 
 mod table;
 
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, event};
 use crate::model::{InputKind, Layer, Model, WeightOrder};
 
 /// Machines that run the same instructions, near enough.
@@ -74,7 +74,8 @@ pub enum Part {
     Dense,
     /// A step of a layer with the event-driven kernel, its neurons included.
     Event,
-    /// The same where the spikes are more than the kernel lists, and each position scans the map.
+    /// The same where the spikes under a position are more than the kernel notes, and each position
+    /// scans the map.
     Scan,
     /// The sums of a graded input, once for a static one.
     Load,
@@ -117,23 +118,21 @@ pub fn terms(part: Part, layer: &Layer, spikes: f64) -> [f64; TERMS] {
         ],
         Part::Event => {
             let met = spikes * shape.reach;
-            let each = met / shape.positions.max(1.0);
-            // Positions that meet a spike, nearly.
-            let busy = shape.positions * each / (each + 0.6);
             &[
                 1.0,
-                shape.positions,
-                shape.positions * shape.span,
-                shape.map_words,
-                spikes,
+                shape.positions * shape.across,
+                shape.positions * words,
+                shape.band_words,
+                shape.band_columns,
+                spikes * shape.noted,
                 met,
                 met * words,
-                busy * words,
                 neurons,
             ]
         }
         Part::Scan => &[
             1.0,
+            shape.positions,
             shape.positions * shape.places * shape.rows_words,
             spikes * shape.reach * words,
             neurons,
@@ -165,14 +164,12 @@ pub fn terms(part: Part, layer: &Layer, spikes: f64) -> [f64; TERMS] {
     terms
 }
 
-/// The part that the event-driven kernel runs for so many spikes: it lists as many as
-/// [`kernel::event`](crate::kernel::event) has room for, fewer on the smallest cores.
-pub fn event_part(class: Class, spikes: f64) -> Part {
-    let listed = match class {
-        Class::ArmV6M => 288.0,
-        Class::ArmV7M | Class::Rv32 => 512.0,
-    };
-    if spikes > listed {
+/// The part that the event-driven kernel runs for a layer that reads `spikes` spikes, spread evenly:
+/// it notes as many under one position as [`kernel::event`](crate::kernel::event) has room for,
+/// fewer on the smallest cores.
+pub fn event_part(class: Class, layer: &Layer, spikes: f64) -> Part {
+    let capacity = event::capacity(class == Class::ArmV6M) as f64;
+    if spikes * Shape::of(layer).under > capacity {
         Part::Scan
     } else {
         Part::Event
@@ -182,7 +179,7 @@ pub fn event_part(class: Class, spikes: f64) -> Part {
 /// Instructions of a part for a layer that reads `spikes` spikes in a step.
 pub fn instructions(class: Class, part: Part, layer: &Layer, spikes: f64) -> f64 {
     let part = match part {
-        Part::Event => event_part(class, spikes),
+        Part::Event => event_part(class, layer, spikes),
         other => other,
     };
     let constants = table::constants(class, part);
@@ -297,11 +294,17 @@ struct Shape {
     taps: f64,
     /// Words under the rows of a kernel.
     rows_words: f64,
-    /// Rows of the map under a position, times the pooling's columns.
-    span: f64,
-    /// Values and words of the map.
+    /// Columns of the pooling's window.
+    across: f64,
+    /// Values of the map.
     map: f64,
-    map_words: f64,
+    /// Words, and columns, of the rows under the rows of output positions.
+    band_words: f64,
+    band_columns: f64,
+    /// Rows of output positions, and rows of the pooling's window, that note a spike, in the mean.
+    noted: f64,
+    /// Part of the spikes that one position notes.
+    under: f64,
     /// Positions and places that meet a value of the input, in the mean.
     reach: f64,
 }
@@ -322,9 +325,11 @@ impl Shape {
                 })
                 .sum()
         };
-        let met = inside(map.height.into(), height, output.height, 0) as f64
-            * inside(map.width.into(), width, output.width, 1) as f64
-            * channels as f64;
+        let rows = inside(map.height.into(), height, output.height, 0) as f64;
+        let noted = rows / f64::from(map.height).max(1.0);
+        let columns = (window[1] - 1) * stride[1] + width;
+        let columns = columns.min(map.width.into()) as f64;
+        let met = rows * inside(map.width.into(), width, output.width, 1) as f64 * channels as f64;
         let units = layer.input().units() as f64;
         Self {
             positions: f64::from(output.height) * f64::from(output.width),
@@ -332,9 +337,13 @@ impl Shape {
             places: (window[0] * window[1]) as f64,
             taps: layer.taps() as f64,
             rows_words: (height * (width * channels).div_ceil(32)) as f64,
-            span: (((window[0] - 1) * stride[0] + height) * window[1]) as f64,
+            across: window[1] as f64,
             map: map.units() as f64,
-            map_words: (map.units().div_ceil(32)) as f64,
+            band_words: rows * (usize::from(map.width) * channels).div_ceil(32) as f64,
+            band_columns: f64::from(output.height) * f64::from(map.width),
+            noted,
+            under: noted / f64::from(output.height).max(1.0) * columns
+                / f64::from(map.width).max(1.0),
             reach: met / units.max(1.0),
         }
     }

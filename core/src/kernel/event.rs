@@ -66,8 +66,13 @@ fn scan(geometry: &Geometry, corner: [usize; 2], words: &[u32], columns: &mut Co
     });
 }
 
-/// Spikes that a band can hold, and columns of the map.
-const SPIKES: usize = if SMALL { 288 } else { 512 };
+/// Spikes that a band can hold, on the smallest cores and on others.
+pub(crate) const fn capacity(small: bool) -> usize {
+    if small { 288 } else { 512 }
+}
+
+/// Spikes of a band, and columns of the map.
+const SPIKES: usize = capacity(SMALL);
 const COLUMNS: usize = if SMALL { 32 } else { 64 };
 
 /// Rows of the map, counted once for each row of the pooling window, that a band can have.
@@ -311,7 +316,7 @@ impl Row {
 fn read(rows: &mut [Row], words: &[u32], whole: bool, at: usize, count: usize) -> u32 {
     let mut any = 0;
     // Rows of whole words are the common ones.
-    if count == 32 && at % 32 == 0 && whole {
+    if count == 32 && at.is_multiple_of(32) && whole {
         for row in rows {
             row.word = words
                 .get((usize::from(row.at) + at) / 32)

@@ -83,8 +83,11 @@ macro_rules! kernels {
                 match self { $(Kernel::$name => <$kernel>::supports(layer, kind),)* }
             }
 
-            /// See [`Sums::sums`].
-            pub(crate) fn sums(
+            /// Calls `visit` once for every position and block of the layer, in any order: the sums
+            /// of one time step, without neurons. `weights` are
+            /// [`Model::weights`](crate::model::Model::weights); a kernel that does not support the
+            /// layer, or weights and input of another one, give other sums.
+            pub fn sums(
                 self,
                 layer: &Layer,
                 weights: &[u32],

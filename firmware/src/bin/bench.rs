@@ -2,7 +2,7 @@
 //!
 //! The first line is `bitspike bench board=m3 processor=HEX model=CRC32HEX inputs=BYTES layers=N
 //! protocol=1`, or `refused: CAUSE` and exit code 1. Then the host sends requests of one byte; `R`,
-//! `S` and `L` are followed by exactly `inputs` bytes: one a graded value, or little-endian words.
+//! `S`, `L` and `X` are followed by exactly `inputs` bytes: one a graded value, or little-endian words.
 //!
 //! - `K` and a letter, `r`, `d`, `e` or `g`: the reference, dense, event or graded kernel for every
 //!   layer that it supports, from here on. Without it the choice by layer. Answers nothing.
@@ -11,6 +11,8 @@
 //! - `S`: one step. Answers `step instructions=N`.
 //! - `L`: one step, layer by layer. Answers `layers instructions=N,N,...`: one a layer, then what
 //!   follows the last one (the read-out).
+//! - `X`: the synaptic sums of the first layer alone, without neurons, of an input of single bits.
+//!   Answers `sums instructions=N`.
 //! - `H`: answers `state hash=HEX`, that of all spikes and membranes.
 //! - `Q`, or the end of the input: answers `end stack=BYTES running=BYTES` and ends with 0: the most
 //!   stack of the program, and of decisions and steps alone.
@@ -66,7 +68,7 @@ fn serve<B: Board>(board: &mut B, model: &IncludedModel<'_>) -> Result<i32, Gone
             b'H' => {
                 send_hash(board, &network)?;
             }
-            measured @ (b'R' | b'S' | b'L') => {
+            measured @ (b'R' | b'S' | b'L' | b'X') => {
                 if !board.receive(model::input_bytes(words)) {
                     board.line(&[Text("failed: the input ended within a sample")])?;
                     return Ok(1);
@@ -195,6 +197,12 @@ fn measure<B: Board>(
             let instructions = board.instructions() - before;
             send_count(board, "step", instructions)
         }
+        b'X' => {
+            let before = board.instructions();
+            sums(network.model(), input);
+            let instructions = board.instructions() - before;
+            send_count(board, "sums", instructions)
+        }
         _ => {
             let mut spent = [0; model::SIZES.layers];
             let mut before = board.instructions();
@@ -209,4 +217,16 @@ fn measure<B: Board>(
             send_layers(board, &spent, rest)
         }
     }
+}
+
+/// Computes the sums of the first layer and drops them.
+#[inline(never)]
+fn sums(model: &IncludedModel<'_>, input: Input<'_>) {
+    let Some(first) = model.layers().first() else {
+        return;
+    };
+    let kernel = Kernel::choose(first, model.input_kind());
+    kernel.sums(first, model.weights(first), input, &mut |_, _, outputs| {
+        core::hint::black_box(outputs);
+    });
 }

@@ -221,7 +221,7 @@ fn costs(model: &Model<'_>, kernel: &str, rates: &Rates) -> Vec<Value> {
         costs.push(json!({
             "parts": Class::ALL.map(|class| {
                 let part = match part {
-                    Part::Event => event_part(class, spikes),
+                    Part::Event => event_part(class, layer, spikes),
                     other => other,
                 };
                 (class.machine(), json!([part as usize, terms(part, layer, spikes)]))

@@ -18,6 +18,8 @@ pub(super) struct Measured {
     pub(super) decisions: Vec<f64>,
     pub(super) steps: Vec<f64>,
     pub(super) layers: Vec<Vec<f64>>,
+    /// Of the first layer's synaptic sums alone, where its input is spikes.
+    pub(super) sums: Vec<f64>,
     /// Bytes of stack of decisions and steps alone, and of the program.
     pub(super) step_stack: u64,
     pub(super) stack: u64,
@@ -66,6 +68,9 @@ pub(super) fn run(runner: &[String], case: &Case, machine: &str) -> Outcome<Meas
                 .push(number("instructions").ok_or_else(unreadable)? as f64),
             "step" => measured
                 .steps
+                .push(number("instructions").ok_or_else(unreadable)? as f64),
+            "sums" => measured
+                .sums
                 .push(number("instructions").ok_or_else(unreadable)? as f64),
             "layers" => {
                 let values = field("instructions").ok_or_else(unreadable)?.split(',');
@@ -134,6 +139,13 @@ fn requests(case: &Case, inputs: &[&[u8]]) -> Outcome<Vec<u8>> {
             requests.extend(*input);
         }
         requests.extend(b"H");
+        // The machine runs the kernel of the weights' order, which the reference has not.
+        if case.kernel != "reference" {
+            for input in inputs.iter().skip(case.warm_up) {
+                requests.push(b'X');
+                requests.extend(*input);
+            }
+        }
     }
     requests.push(b'Q');
     Ok(requests)

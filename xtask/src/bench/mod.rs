@@ -284,6 +284,9 @@ fn measure(board: &Board, toolchain: &Toolchain, case: &Case, rows: &mut Vec<Row
         let values: Vec<f64> = measured.layers.iter().map(|step| step[index]).collect();
         phase(format!("layer:{layer}"), &values);
     }
+    if let Some(first) = case.layers.first().filter(|_| !measured.sums.is_empty()) {
+        phase(format!("sums:{first}"), &measured.sums);
+    }
     let memory = |program, image: &Image, stacks: [Option<u64>; 2]| Row::Memory {
         network: case.network.clone(),
         target: board.name.clone(),
