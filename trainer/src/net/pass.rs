@@ -1,14 +1,20 @@
 //! Forward and backward through the layers, each over all time steps at once.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 
+use super::layer::Layer;
 use super::{EPSILON, Network};
-use crate::Result;
 use crate::config::Norm;
-use crate::ops::any_positive;
 use crate::ops::dropout::Dropout;
 use crate::ops::lif::Lif;
+use crate::ops::neurons::{Neurons, OfSpikes};
 use crate::ops::norm::{BatchNorm, Grouping, Statistics};
+use crate::ops::signs::Signs;
+use crate::ops::synapse::Synapse;
+use crate::ops::{any_positive, on_host};
+use crate::{Error, Result};
 
 /// What a forward pass gives.
 #[derive(Debug)]
@@ -31,6 +37,23 @@ struct Trace {
     taps: Tensor,
     /// Synaptic sums; their mean over the steps where the layer is read out.
     sums: Tensor,
+    activity: Activity,
+    /// Whether the sums were averaged over the steps.
+    averaged: bool,
+}
+
+/// How a layer came from its sums to what it gives.
+#[derive(Debug)]
+enum Activity {
+    /// In one operation, on the processor.
+    Fused(Neurons),
+    /// Operation by operation.
+    Plain(Currents),
+}
+
+/// Currents, and the neurons that they go to.
+#[derive(Debug)]
+struct Currents {
     norm: BatchNorm,
     /// Before dropout.
     normal: Tensor,
@@ -39,8 +62,6 @@ struct Trace {
     current: Tensor,
     /// `None` where the membranes are read out.
     lif: Option<Lif>,
-    /// Whether the sums were averaged over the steps.
-    averaged: bool,
 }
 
 /// Which statistics batch norm uses, and whether currents drop out.
@@ -98,7 +119,6 @@ impl Network {
             let used = of_batch.as_ref().unwrap_or(&layer.running);
             let norm = BatchNorm::new(used, EPSILON, of_batch.is_some());
             statistics.push(of_batch);
-            let normal = norm.normalise(&sums, &layer.gain.value, &layer.shift.value)?;
             let dropout = match mode {
                 Mode::Train { update } if layer.dropout > 0.0 => Some(Dropout {
                     probability: layer.dropout,
@@ -108,36 +128,16 @@ impl Network {
                 }),
                 _ => None,
             };
-            let once = normal.dim(0)? == samples && self.steps > 1;
-            let current = match dropout {
-                // Other currents drop out at every step: they differ from here on.
-                Some(dropout) if once && layer.threshold.is_some() => {
-                    dropout.apply(&self.at_every_step(&normal)?)?
-                }
-                Some(dropout) => dropout.apply(&normal)?,
-                None => normal.clone(),
-            };
-            let lif = layer.threshold.map(|(threshold, _)| Lif {
-                steps: self.steps,
-                beta: self.beta,
-                threshold,
-                surrogate: self.surrogate,
-                constant: self.steps > 1 && once && dropout.is_none(),
-            });
-            let input = std::mem::replace(&mut signal, current.clone());
-            if let Some(lif) = lif {
-                signal = lif.spikes(&current)?;
+            let (output, activity) = self.activity(layer, &sums, norm, dropout, samples)?;
+            let input = std::mem::replace(&mut signal, output);
+            if layer.threshold.is_some() {
                 spikes.push(signal.clone());
             }
             traces.push(Trace {
                 input,
                 taps,
                 sums,
-                norm,
-                normal,
-                dropout,
-                current,
-                lif,
+                activity,
                 averaged,
             });
         }
@@ -164,6 +164,58 @@ impl Network {
         })
     }
 
+    /// From the sums of a layer to its spikes, or to its currents where these are read out.
+    fn activity(
+        &self,
+        layer: &Layer,
+        sums: &Tensor,
+        norm: BatchNorm,
+        dropout: Option<Dropout>,
+        samples: usize,
+    ) -> candle_core::Result<(Tensor, Activity)> {
+        let (gain, shift) = (&layer.gain.value, &layer.shift.value);
+        let once = sums.dim(0)? == samples && self.steps > 1;
+        let lif = layer.threshold.map(|(threshold, _)| Lif {
+            steps: self.steps,
+            beta: self.beta,
+            threshold,
+            surrogate: self.surrogate,
+            constant: once,
+        });
+        if let Some(lif) = lif
+            && on_host(sums)
+        {
+            let values = if once { self.steps } else { 1 } * sums.elem_count();
+            let mask = dropout.map(|dropout| Arc::new(dropout.mask(values)));
+            let neurons = Neurons { norm, mask, lif };
+            let spikes = neurons.spikes(sums, gain, shift)?;
+            return Ok((spikes, Activity::Fused(neurons)));
+        }
+        let normal = norm.normalise(sums, gain, shift)?;
+        let current = match dropout {
+            // Other currents drop out at every step: they differ from here on.
+            Some(dropout) if once && lif.is_some() => {
+                dropout.apply(&self.at_every_step(&normal)?)?
+            }
+            Some(dropout) => dropout.apply(&normal)?,
+            None => normal.clone(),
+        };
+        let constant = once && dropout.is_none();
+        let lif = lif.map(|lif| Lif { constant, ..lif });
+        let output = match lif {
+            Some(lif) => lif.spikes(&current)?,
+            None => current.clone(),
+        };
+        let currents = Currents {
+            norm,
+            normal,
+            dropout,
+            current,
+            lif,
+        };
+        Ok((output, Activity::Plain(currents)))
+    }
+
     /// The same values for every step: `[n, ..]` to `[n * steps, ..]`.
     fn at_every_step(&self, values: &Tensor) -> candle_core::Result<Tensor> {
         let mut dims = values.dims().to_vec();
@@ -183,24 +235,28 @@ impl Network {
     pub fn backward(&self, forward: &Forward, of_output: &Tensor) -> Result<Vec<Tensor>> {
         let mut gradients = Vec::new();
         let mut grad = of_output.clone();
+        // The layer of whose sums that is the gradient; `None` where it is that of spikes.
+        let mut reader: Option<(Synapse, Signs)> = None;
         for (index, (layer, trace)) in self.layers.iter().zip(&forward.traces).enumerate().rev() {
-            if let Some(lif) = trace.lif {
-                if index + 1 == self.layers.len() {
-                    // A count's gradient is that of each of its spikes.
-                    grad = self.at_every_step(&grad)?;
+            let spikes = forward.spikes.get(index);
+            let (of_sums, of_gain, of_shift) = match (&trace.activity, spikes) {
+                (Activity::Fused(neurons), Some(spikes)) => {
+                    let of_spikes = match &reader {
+                        Some((synapse, signs)) => OfSpikes::Read(synapse, signs, &grad),
+                        None => OfSpikes::Given(&grad),
+                    };
+                    let line = (&*layer.gain.value, &*layer.shift.value);
+                    neurons.backward(&trace.sums, line, spikes, of_spikes)?
                 }
-                grad = lif.backward(&trace.current, &forward.spikes[index], &grad)?;
-            }
-            if let Some(dropout) = trace.dropout {
-                grad = dropout.apply(&grad.contiguous()?)?;
-                if trace.normal.dim(0)? < grad.dim(0)? {
-                    let mut dims = trace.normal.dims().to_vec();
-                    dims.insert(1, self.steps);
-                    grad = grad.reshape(dims)?.sum(1)?;
+                (Activity::Fused(_), None) => return Err(Error::failed("no spikes were kept")),
+                (Activity::Plain(currents), spikes) => {
+                    let counted = index + 1 == self.layers.len();
+                    let grad = self.plain_back(currents, spikes, &grad, counted)?;
+                    currents
+                        .norm
+                        .backward(&trace.sums, &layer.gain.value, &grad)?
                 }
-            }
-            let (of_sums, of_gain, of_shift) =
-                trace.norm.backward(&trace.sums, &layer.gain.value, &grad)?;
+            };
             grad = of_sums;
             if trace.averaged {
                 let (samples, outputs) = grad.dims2()?;
@@ -210,8 +266,11 @@ impl Network {
                     .unsqueeze(1)?
                     .broadcast_as(every_step)?;
             }
-            let (of_input, of_taps) = layer.synapse.backward(&trace.input, &trace.taps, &grad)?;
-            let of_latent = layer.binarise.backward(&layer.latent.value, &of_taps)?;
+            let latent = &layer.latent.value;
+            let of_taps = layer
+                .synapse
+                .tap_gradient(&trace.input, &trace.taps, &grad)?;
+            let of_latent = layer.binarise.backward(latent, &of_taps)?;
             // What a layer does not have stays as it is.
             let trained = |gradient: Tensor, has| {
                 if has {
@@ -224,13 +283,50 @@ impl Network {
             let of_gain = trained(of_gain, normalised)?;
             let of_shift = trained(of_shift, layer.norm != Norm::None)?;
             gradients.extend([of_shift, of_gain, of_latent]);
-            match of_input {
-                Some(of_input) => grad = of_input,
-                None => break,
+            if !layer.synapse.input_gradient {
+                break;
+            }
+            reader = None;
+            if on_host(&grad) {
+                let signs = layer.binarise.signs(latent)?;
+                reader = signs.map(|signs| (layer.synapse, signs));
+            }
+            if reader.is_none() {
+                grad = layer
+                    .synapse
+                    .input_gradient(&trace.input, &trace.taps, &grad)?;
             }
         }
         gradients.reverse();
         Ok(gradients)
+    }
+
+    /// Back from what a layer gave to its normalised sums, operation by operation; `counted` where
+    /// the gradient is that of spike counts.
+    fn plain_back(
+        &self,
+        currents: &Currents,
+        spikes: Option<&Tensor>,
+        grad: &Tensor,
+        counted: bool,
+    ) -> candle_core::Result<Tensor> {
+        let mut grad = grad.clone();
+        if let (Some(lif), Some(spikes)) = (currents.lif, spikes) {
+            if counted {
+                // A count's gradient is that of each of its spikes.
+                grad = self.at_every_step(&grad)?;
+            }
+            grad = lif.backward(&currents.current, spikes, &grad)?;
+        }
+        if let Some(dropout) = currents.dropout {
+            grad = dropout.apply(&grad.contiguous()?)?;
+            if currents.normal.dim(0)? < grad.dim(0)? {
+                let mut dims = currents.normal.dims().to_vec();
+                dims.insert(1, self.steps);
+                grad = grad.reshape(dims)?.sum(1)?;
+            }
+        }
+        Ok(grad)
     }
 
     /// For each layer with neurons that fire, whether any of them did in a forward pass.

@@ -11,6 +11,15 @@ use crate::seed::{Purpose, stream};
 /// Values that one stream of random numbers decides about.
 const VALUES_PER_STREAM: usize = 1 << 14;
 
+/// Which values a dropout leaves.
+#[derive(Debug)]
+pub struct Mask {
+    /// 1 for a value that stays, 0 for one that is left out.
+    pub kept: Vec<u8>,
+    /// What those that stay are multiplied by.
+    pub scale: f32,
+}
+
 /// The dropout of a layer in one update. It keeps no mask: the same values fall out again in
 /// backward, since the streams are keyed by update, layer and place.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +47,27 @@ impl Dropout {
             self.on_device(x)
         }
     }
+
+    /// What the dropout does to `len` values.
+    pub fn mask(&self, len: usize) -> Mask {
+        // 16 bits a value: the probability is met to 1 in 65,536.
+        let limit = (f64::from(self.probability) * 65_536.0).round() as u16;
+        let mut kept = vec![0; len];
+        kept.par_chunks_mut(VALUES_PER_STREAM)
+            .enumerate()
+            .for_each_init(
+                || vec![0; 2 * VALUES_PER_STREAM],
+                |draws, (chunk, kept)| {
+                    let place = (self.layer << 48) | chunk as u64;
+                    let mut random = stream(self.seed, Purpose::Dropout, [self.update, place]);
+                    let draws = &mut draws[..2 * kept.len()];
+                    random.fill_bytes(draws);
+                    find_kept(kept, draws, limit);
+                },
+            );
+        let scale = 1.0 / (1.0 - f32::from(limit) / 65_536.0);
+        Mask { kept, scale }
+    }
 }
 
 impl CustomOp1 for Dropout {
@@ -47,22 +77,14 @@ impl CustomOp1 for Dropout {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let mut values = operand(storage, layout)?.to_vec();
-        // 16 bits a value: the probability is met to 1 in 65,536.
-        let limit = (f64::from(self.probability) * 65_536.0).round() as u16;
-        let scale = 1.0 / (1.0 - f32::from(limit) / 65_536.0);
-        values
-            .par_chunks_mut(VALUES_PER_STREAM)
-            .enumerate()
-            .for_each_init(
-                || vec![0; 2 * VALUES_PER_STREAM],
-                |draws, (chunk, values)| {
-                    let place = (self.layer << 48) | chunk as u64;
-                    let mut random = stream(self.seed, Purpose::Dropout, [self.update, place]);
-                    let draws = &mut draws[..2 * values.len()];
-                    random.fill_bytes(draws);
-                    keep(values, draws, limit, scale);
-                },
-            );
+        let Mask { kept, scale } = self.mask(values.len());
+        let pieces = values.par_chunks_mut(VALUES_PER_STREAM);
+        let pieces = pieces.zip(kept.par_chunks(VALUES_PER_STREAM));
+        pieces.for_each(|(values, kept)| {
+            for (value, kept) in values.iter_mut().zip(kept) {
+                *value *= f32::from(*kept) * scale;
+            }
+        });
         Ok((CpuStorage::F32(values), layout.shape().clone()))
     }
 
@@ -71,12 +93,11 @@ impl CustomOp1 for Dropout {
     }
 }
 
-/// Scales the values whose draw, 16 bits each, is at least the limit; the others become 0.
+/// Finds the values whose draw, 16 bits each, is at least the limit.
 #[multiversion(targets("x86_64+avx2"))]
-fn keep(values: &mut [f32], draws: &[u8], limit: u16, scale: f32) {
-    for (value, draw) in values.iter_mut().zip(draws.as_chunks::<2>().0) {
-        let draw = u16::from_le_bytes(*draw);
-        *value *= if draw < limit { 0.0 } else { scale };
+fn find_kept(kept: &mut [u8], draws: &[u8], limit: u16) {
+    for (kept, draw) in kept.iter_mut().zip(draws.as_chunks::<2>().0) {
+        *kept = u8::from(u16::from_le_bytes(*draw) >= limit);
     }
 }
 

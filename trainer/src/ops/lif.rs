@@ -60,7 +60,7 @@ impl Lif {
     }
 
     /// Samples, neurons of a sample, and the shape of the spikes of a current.
-    fn sizes(&self, current: &Layout) -> Result<(usize, usize, Shape)> {
+    pub(super) fn sizes(&self, current: &Layout) -> Result<(usize, usize, Shape)> {
         let mut dims = current.dims().to_vec();
         if dims.is_empty() || !dims[0].is_multiple_of(self.given()) {
             candle_core::bail!("currents {dims:?} do not have {} steps", self.given());

@@ -10,9 +10,12 @@ pub mod lif;
 #[cfg(any(test, feature = "cuda"))]
 mod lif_kernel;
 pub mod membrane;
+pub mod neurons;
 pub mod norm;
 mod on_device;
+mod room;
 pub mod sign;
+pub mod signs;
 pub mod surrogate;
 pub mod synapse;
 
@@ -36,7 +39,7 @@ fn operand<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
 }
 
 /// Whether the operations made for the processor take a tensor; others go by candle's own.
-fn on_host(tensor: &Tensor) -> bool {
+pub(crate) fn on_host(tensor: &Tensor) -> bool {
     #[cfg(test)]
     if BY_CANDLE.get() {
         return false;

@@ -110,7 +110,7 @@ impl Statistics {
 }
 
 /// Adds over rows the deviations from a mean, and their squares.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
 fn deviations(rows: &[f32], mean: &[f32], (sum, squares): (&mut [f32], &mut [f32])) {
     for row in rows.chunks_exact(mean.len()) {
         let sums = sum.iter_mut().zip(squares.iter_mut());
@@ -123,8 +123,14 @@ fn deviations(rows: &[f32], mean: &[f32], (sum, squares): (&mut [f32], &mut [f32
 }
 
 /// `x * scale + offset` by channel.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
 fn scale_and_offset(x: &[f32], scale: &[f32], offset: &[f32], result: &mut [f32]) {
+    scale_row(x, scale, offset, result);
+}
+
+/// [`scale_and_offset`], for the vectors of its caller.
+#[inline(always)]
+pub(super) fn scale_row(x: &[f32], scale: &[f32], offset: &[f32], result: &mut [f32]) {
     let channels = scale.len();
     for (result, x) in result
         .chunks_exact_mut(channels)
@@ -138,7 +144,7 @@ fn scale_and_offset(x: &[f32], scale: &[f32], offset: &[f32], result: &mut [f32]
 }
 
 /// Adds over rows the gradient, and the gradient times the normalised value.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
 fn gradient_sums(
     (x, grad): (&[f32], &[f32]),
     mean: &[f32],
@@ -157,25 +163,23 @@ fn gradient_sums(
     }
 }
 
-/// `grad * by_grad + x * by_x + offset` by channel.
-#[multiversion(targets("x86_64+avx2"))]
-fn combine(
-    (x, grad): (&[f32], &[f32]),
-    by_grad: &[f32],
-    by_x: &[f32],
-    offset: &[f32],
-    result: &mut [f32],
-) {
+/// Turns a gradient into `grad * by_grad + x * by_x + offset`, by channel.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
+fn combine(x: &[f32], by_grad: &[f32], by_x: &[f32], offset: &[f32], grad: &mut [f32]) {
     let channels = offset.len();
-    let sources = x.chunks_exact(channels).zip(grad.chunks_exact(channels));
-    for (result, (x, grad)) in result.chunks_exact_mut(channels).zip(sources) {
+    let rows = grad
+        .chunks_exact_mut(channels)
+        .zip(x.chunks_exact(channels));
+    for (grad, x) in rows {
         let factors = by_grad.iter().zip(by_x).zip(offset);
-        let values = result.iter_mut().zip(x.iter().zip(grad));
-        for ((result, (x, grad)), ((by_grad, by_x), offset)) in values.zip(factors) {
-            *result = grad * by_grad + x * by_x + offset;
+        for ((grad, x), ((by_grad, by_x), offset)) in grad.iter_mut().zip(x).zip(factors) {
+            *grad = *grad * by_grad + x * by_x + offset;
         }
     }
 }
+
+/// Sums of a gradient, and of the gradient times the normalised value, of each channel and group.
+pub(super) type GradientSums = (Vec<f32>, Vec<f32>);
 
 /// Batch norm `gain * (x - mean) / sqrt(variance + epsilon) + shift` of `[.., channels]`.
 #[derive(Debug, Clone)]
@@ -224,56 +228,92 @@ impl BatchNorm {
         if !on_host(x) {
             return self.backward_on_device(x, gain, grad);
         }
-        let (of_x, of_gain, of_shift) = with_values(x, |x| {
-            with_values(gain, |gain| {
-                with_values(grad, |grad| Ok(self.gradients(x, gain, grad)))
+        let (of_normal, parts) = with_values(x, |x| {
+            with_values(grad, |grad| {
+                let piece = self.channels() * self.grouping.piece();
+                let pieces = x.par_chunks(piece).zip(grad.par_chunks(piece));
+                let parts = pieces.map(|(x, grad)| self.gradient_sums(x, grad));
+                Ok((grad.to_vec(), parts.collect()))
             })
         })?;
-        let of_x = Tensor::from_vec(of_x, x.shape(), x.device())?;
-        let of_gain = Tensor::from_vec(of_gain, gain.shape(), x.device())?;
-        let of_shift = Tensor::from_vec(of_shift, gain.shape(), x.device())?;
+        self.finish_backward(x, gain, of_normal, parts)
+    }
+
+    /// Values of a row.
+    pub(super) fn channels(&self) -> usize {
+        self.mean.len() / self.grouping.groups
+    }
+
+    /// Whether it takes tensors `[.., channels]` of so many dimensions, and so many gains and shifts.
+    pub(super) fn fits(&self, dims: &[usize], gains: usize, shifts: usize) -> bool {
+        let channels = self.channels();
+        let sample = match self.grouping.groups {
+            1 => 1,
+            groups => groups * self.grouping.run(),
+        };
+        let rows = dims.iter().product::<usize>() / channels;
+        let lengths = [dims.last().copied().unwrap_or(0), gains, shifts];
+        lengths == [channels; 3] && rows.is_multiple_of(sample)
+    }
+
+    /// Sums over whole pieces, or over whole samples where each step has statistics of its own.
+    pub(super) fn gradient_sums(&self, x: &[f32], grad: &[f32]) -> GradientSums {
+        let values = self.mean.len();
+        let (mut shift, mut gain) = (vec![0.0; values], vec![0.0; values]);
+        let channels = self.channels();
+        self.grouping.for_each_run(x.len(), channels, |run, group| {
+            gradient_sums(
+                (&x[run.clone()], &grad[run]),
+                &self.mean[group.clone()],
+                &self.inverse_deviation[group.clone()],
+                (&mut shift[group.clone()], &mut gain[group]),
+            );
+        });
+        (shift, gain)
+    }
+
+    /// Gradients of `x`, gain and shift, from that of the result and its sums, part by part.
+    pub(super) fn finish_backward(
+        &self,
+        x: &Tensor,
+        gain: &Tensor,
+        mut of_normal: Vec<f32>,
+        parts: Vec<GradientSums>,
+    ) -> Result<(Tensor, Tensor, Tensor)> {
+        let values = self.mean.len();
+        let (shift_parts, gain_parts) = parts.into_iter().unzip();
+        let sums = (add_all(shift_parts, values), add_all(gain_parts, values));
+        let line = with_values(gain, |gain| {
+            Ok(self.gradient_line(gain, &sums, of_normal.len()))
+        })?;
+        if !line.is_identity() {
+            with_values(x, |x| {
+                self.combine(x, &line, &mut of_normal);
+                Ok(())
+            })?;
+        }
+        let of_x = Tensor::from_vec(of_normal, x.shape(), x.device())?;
+        let of_gain = Tensor::from_vec(self.over_groups(&sums.1), gain.shape(), x.device())?;
+        let of_shift = Tensor::from_vec(self.over_groups(&sums.0), gain.shape(), x.device())?;
         Ok((of_x, of_gain, of_shift))
     }
 
-    fn gradients(&self, x: &[f32], gain: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-        let (values, grouping) = (self.mean.len(), self.grouping);
-        let channels = values / grouping.groups;
+    fn combine(&self, x: &[f32], line: &Line, grad: &mut [f32]) {
+        let (grouping, channels) = (self.grouping, self.channels());
         let piece = channels * grouping.piece();
-        let parts: Vec<(Vec<f32>, Vec<f32>)> = x
-            .par_chunks(piece)
-            .zip(grad.par_chunks(piece))
-            .map(|(x, grad)| {
-                let (mut shift, mut gain) = (vec![0.0; values], vec![0.0; values]);
-                grouping.for_each_run(x.len(), channels, |run, group| {
-                    gradient_sums(
-                        (&x[run.clone()], &grad[run]),
-                        &self.mean[group.clone()],
-                        &self.inverse_deviation[group.clone()],
-                        (&mut shift[group.clone()], &mut gain[group]),
-                    );
-                });
-                (shift, gain)
-            })
-            .collect();
-        let (shift_parts, gain_parts) = parts.into_iter().unzip();
-        let sums = (add_all(shift_parts, values), add_all(gain_parts, values));
-        let line = self.gradient_line(gain, &sums, x.len());
-        let mut result = vec![0.0; x.len()];
-        result
-            .par_chunks_mut(piece)
-            .zip(x.par_chunks(piece).zip(grad.par_chunks(piece)))
-            .for_each(|(result, (x, grad))| {
+        grad.par_chunks_mut(piece)
+            .zip(x.par_chunks(piece))
+            .for_each(|(grad, x)| {
                 grouping.for_each_run(x.len(), channels, |run, group| {
                     combine(
-                        (&x[run.clone()], &grad[run.clone()]),
+                        &x[run.clone()],
                         &line.by_grad[group.clone()],
                         &line.by_x[group.clone()],
                         &line.offset[group],
-                        &mut result[run],
+                        &mut grad[run],
                     );
                 });
             });
-        (result, self.over_groups(&sums.1), self.over_groups(&sums.0))
     }
 
     pub(super) fn normalise_on_device(
@@ -310,7 +350,7 @@ impl BatchNorm {
     }
 
     /// Scale and offset of each channel and group.
-    fn line(&self, gain: &[f32], shift: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    pub(super) fn line(&self, gain: &[f32], shift: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let channels = gain.len();
         let by_value = |f: &dyn Fn(usize) -> f32| (0..self.mean.len()).map(f).collect::<Vec<f32>>();
         let scale = by_value(&|i| gain[i % channels] * self.inverse_deviation[i]);
@@ -359,6 +399,14 @@ struct Line {
     offset: Vec<f32>,
 }
 
+impl Line {
+    /// Whether it leaves every gradient as it is.
+    fn is_identity(&self) -> bool {
+        let zero = |values: &[f32]| values.iter().all(|value| *value == 0.0);
+        self.by_grad.iter().all(|value| *value == 1.0) && zero(&self.by_x) && zero(&self.offset)
+    }
+}
+
 impl CustomOp3 for BatchNorm {
     fn name(&self) -> &'static str {
         "batch-norm"
@@ -376,15 +424,8 @@ impl CustomOp3 for BatchNorm {
         let (x, gain) = (operand(x, x_layout)?, operand(gain, gain_layout)?);
         let shift = operand(shift, shift_layout)?;
         let grouping = self.grouping;
-        let channels = self.mean.len() / grouping.groups;
-        let fits = gain.len() == channels && shift.len() == channels;
-        let sample = channels
-            * if grouping.groups == 1 {
-                1
-            } else {
-                grouping.groups * grouping.run()
-            };
-        if !fits || !x.len().is_multiple_of(sample) {
+        let channels = self.channels();
+        if !self.fits(x_layout.dims(), gain.len(), shift.len()) {
             candle_core::bail!("{:?} does not have {channels} channels", x_layout.shape());
         }
         let (scale, offset) = self.line(gain, shift);

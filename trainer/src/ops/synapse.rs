@@ -7,13 +7,23 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
+use super::room::filled;
 use super::{add_all, add_scaled, on_host, operand, with_values};
 
-/// Samples whose weight gradient is summed before partial sums are added in order.
+/// Samples whose weight gradient is summed before partial sums are added in order, at least.
 const SAMPLES_PER_SUM: usize = 32;
+
+/// Partial sums of a weight gradient, at most.
+const SUMS: usize = 64;
 
 /// Values of the unfolded input gradient that are held at a time (8 MiB).
 const UNFOLDED_VALUES: usize = 1 << 21;
+
+/// Inputs whose bits are held in a word.
+const WORD: usize = 64;
+
+/// Inputs that are compared at once.
+const PART: usize = 16;
 
 /// Outputs whose sums stay in registers.
 const BLOCK: usize = 32;
@@ -63,23 +73,43 @@ impl Synapse {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Tensor)> {
         let grad = grad.contiguous()?;
+        let of_taps = self.tap_gradient(input, taps, &grad)?;
+        let of_input = self
+            .input_gradient
+            .then(|| self.input_gradient(input, taps, &grad));
+        Ok((of_input.transpose()?, of_taps))
+    }
+
+    /// Gradient of the taps.
+    ///
+    /// # Errors
+    /// If the tensors are not `f32`, or do not fit.
+    pub fn tap_gradient(&self, input: &Tensor, taps: &Tensor, grad: &Tensor) -> Result<Tensor> {
         if !on_host(input) {
-            let of_taps = self.tap_gradient_on_device(input, taps, &grad)?;
-            let of_input = self
-                .input_gradient
-                .then(|| self.input_gradient_on_device(input, taps, &grad));
-            return Ok((of_input.transpose()?, of_taps));
+            return self.tap_gradient_on_device(input, taps, grad);
         }
-        let tap_gradient = with_values(input, |input| {
-            with_values(&grad, |grad| Ok(self.tap_gradient(input, grad)))
+        let gradient = with_values(input, |input| {
+            with_values(grad, |grad| {
+                Ok(if self.inputs() == self.channels {
+                    self.linear_tap_gradient(input, grad)
+                } else {
+                    self.map_tap_gradient(input, grad)
+                })
+            })
         })?;
-        let tap_gradient = Tensor::from_vec(tap_gradient, taps.shape(), taps.device())?;
-        if !self.input_gradient {
-            return Ok((None, tap_gradient));
+        Tensor::from_vec(gradient, taps.shape(), taps.device())
+    }
+
+    /// Gradient of the input, whatever the taps are.
+    ///
+    /// # Errors
+    /// If the tensors are not `f32`, or do not fit.
+    pub fn input_gradient(&self, input: &Tensor, taps: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        let grad = grad.contiguous()?;
+        if !on_host(input) {
+            return self.input_gradient_on_device(input, taps, &grad);
         }
-        let input_gradient = self.input_gradient(taps, &grad)?;
-        let input_gradient = Tensor::from_vec(input_gradient, input.shape(), input.device())?;
-        Ok((Some(input_gradient), tap_gradient))
+        Tensor::from_vec(self.run_back(taps, &grad)?, input.shape(), input.device())
     }
 
     /// Rows of the output map.
@@ -92,33 +122,27 @@ impl Synapse {
         (self.width - self.kernel) / self.stride + 1
     }
 
-    fn inputs(&self) -> usize {
+    pub(super) fn inputs(&self) -> usize {
         self.height * self.width * self.channels
     }
 
-    fn points(&self) -> usize {
+    pub(super) fn points(&self) -> usize {
         self.out_height() * self.out_width()
-    }
-
-    fn tap_gradient(&self, input: &[f32], grad: &[f32]) -> Vec<f32> {
-        if self.inputs() == self.channels {
-            return self.linear_tap_gradient(input, grad);
-        }
-        self.map_tap_gradient(input, grad)
     }
 
     /// The gradient of the taps of any layer, by partial sums over samples.
     fn map_tap_gradient(&self, input: &[f32], grad: &[f32]) -> Vec<f32> {
         let (inputs, results) = (self.inputs(), self.points() * self.outputs);
         let len = self.kernel * self.kernel * self.channels * self.outputs;
+        let samples = samples_per_sum(input.len() / inputs);
         let parts: Vec<Vec<f32>> = input
-            .par_chunks(inputs * SAMPLES_PER_SUM)
-            .zip(grad.par_chunks(results * SAMPLES_PER_SUM))
+            .par_chunks(inputs * samples)
+            .zip(grad.par_chunks(results * samples))
             .map(|(input, grad)| {
                 let mut sum = vec![0.0; len];
                 let mut events = Events::default();
                 for (input, grad) in input.chunks(inputs).zip(grad.chunks(results)) {
-                    events.find(self, input);
+                    find_in_map(&mut events, self.channels, input);
                     add_tap_gradient(self, &events, grad, &mut sum);
                 }
                 sum
@@ -130,6 +154,7 @@ impl Synapse {
     /// The same of a linear layer, input by input: partial sums of all weights would take more
     /// memory than the activity of a large layer. The order of the additions is the same.
     fn linear_tap_gradient(&self, input: &[f32], grad: &[f32]) -> Vec<f32> {
+        let part_len = samples_per_sum(input.len() / self.channels) as u32;
         let by_tap = EventsByTap::of(input, self.channels);
         let mut result = vec![0.0; self.channels * self.outputs];
         result
@@ -138,7 +163,9 @@ impl Synapse {
             .for_each_init(
                 || vec![0.0; self.outputs],
                 |part, (tap, sum)| {
-                    for events in by_tap.of_tap(tap).chunk_by(|a, b| a.part() == b.part()) {
+                    let events = by_tap.of_tap(tap);
+                    let same = |a: &Event, b: &Event| a.sample / part_len == b.sample / part_len;
+                    for events in events.chunk_by(same) {
                         add_rows(events, grad, part);
                         add_scaled(sum, 1.0, part);
                     }
@@ -147,7 +174,7 @@ impl Synapse {
         result
     }
 
-    fn input_gradient(&self, taps: &Tensor, grad: &Tensor) -> Result<Vec<f32>> {
+    fn run_back(&self, taps: &Tensor, grad: &Tensor) -> Result<Vec<f32>> {
         let unfolded = self.kernel * self.kernel * self.channels;
         let per_sample = self.points() * unfolded;
         let samples = grad.elem_count() / (self.points() * self.outputs);
@@ -174,41 +201,76 @@ impl Synapse {
 #[derive(Debug, Default)]
 struct Events {
     /// Where each point's events start; one more than there are points.
-    starts: Vec<usize>,
-    /// Position in its row of the map (`column * channels + channel`), and value.
-    events: Vec<(usize, f32)>,
+    starts: Vec<u32>,
+    /// Flat index in the map, and value.
+    events: Vec<(u32, f32)>,
+    /// Which inputs are not zero, a bit each.
+    bits: Vec<u64>,
 }
 
 impl Events {
-    fn find(&mut self, synapse: &Synapse, sample: &[f32]) {
-        self.starts.clear();
-        self.events.resize(sample.len(), (0, 0.0));
-        let mut found = 0;
-        for (point, pixel) in sample.chunks_exact(synapse.channels).enumerate() {
-            self.starts.push(found);
-            let first = point % synapse.width * synapse.channels;
-            for (channel, value) in pixel.iter().enumerate() {
-                // Written always and kept by the count: spikes cannot be predicted by a branch.
-                self.events[found] = (first + channel, *value);
-                found += usize::from(*value != 0.0);
-            }
-        }
-        self.starts.push(found);
-    }
-
     /// Calls `f(tap, value)` for every event in the window of output point `(oy, ox)`.
     #[inline(always)]
     fn in_window(&self, shape: &Synapse, (oy, ox): (usize, usize), mut f: impl FnMut(usize, f32)) {
         let run = shape.kernel * shape.channels;
-        let left = ox * shape.stride;
         for ky in 0..shape.kernel {
-            let first = (oy * shape.stride + ky) * shape.width + left;
-            let events = self.starts[first]..self.starts[first + shape.kernel];
-            for (position, value) in &self.events[events] {
-                f(ky * run + position - left * shape.channels, *value);
+            let first = (oy * shape.stride + ky) * shape.width + ox * shape.stride;
+            let (from, to) = (self.starts[first], self.starts[first + shape.kernel]);
+            for (place, value) in &self.events[from as usize..to as usize] {
+                f(*place as usize + ky * run - first * shape.channels, *value);
             }
         }
     }
+}
+
+/// Finds the events of a sample of a map with so many channels.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
+fn find_in_map(found: &mut Events, channels: usize, sample: &[f32]) {
+    let Events {
+        starts,
+        events,
+        bits,
+    } = found;
+    starts.clear();
+    events.clear();
+    bits.clear();
+    for values in sample.chunks(WORD) {
+        bits.push(nonzero(values));
+    }
+    let mut next = 0;
+    for (word, &set) in bits.iter().enumerate() {
+        // The points that start within the word.
+        while next < (word + 1) * WORD && next < sample.len() {
+            let before = set & ((1 << (next % WORD)) - 1);
+            starts.push(events.len() as u32 + before.count_ones());
+            next += channels;
+        }
+        let mut left = set;
+        while left != 0 {
+            let place = word * WORD + left.trailing_zeros() as usize;
+            events.push((place as u32, sample[place]));
+            left &= left - 1;
+        }
+    }
+    starts.push(events.len() as u32);
+}
+
+/// A bit for each of at most [`WORD`] values that is not zero.
+#[inline(always)]
+fn nonzero(values: &[f32]) -> u64 {
+    let mut set = 0;
+    let (parts, rest) = values.as_chunks::<PART>();
+    for (part, values) in parts.iter().enumerate() {
+        let mut bits = 0u32;
+        for (bit, value) in values.iter().enumerate() {
+            bits |= u32::from(*value != 0.0) << bit;
+        }
+        set |= u64::from(bits) << (part * PART);
+    }
+    for (bit, value) in rest.iter().enumerate() {
+        set |= u64::from(*value != 0.0) << (parts.len() * PART + bit);
+    }
+    set
 }
 
 /// An input of a linear layer that is not zero.
@@ -219,11 +281,9 @@ struct Event {
     value: f32,
 }
 
-impl Event {
-    /// The partial sum that it belongs to.
-    fn part(self) -> usize {
-        self.sample as usize / SAMPLES_PER_SUM
-    }
+/// Samples whose weight gradient is summed at once, of so many.
+fn samples_per_sum(samples: usize) -> usize {
+    samples.div_ceil(SUMS).max(SAMPLES_PER_SUM)
 }
 
 /// The inputs of all samples that are not zero, tap by tap, in the order of the samples.
@@ -263,23 +323,28 @@ impl EventsByTap {
 }
 
 /// The events of some samples, of which the first has the number `first`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
 fn find_events(samples: &[f32], taps: usize, first: usize) -> Vec<Event> {
     let mut events = Vec::new();
     for (sample, values) in (first as u32..).zip(samples.chunks_exact(taps)) {
-        let mut found = events.len();
-        events.resize(found + taps, Event::default());
-        for (tap, &value) in (0..).zip(values) {
-            // Written always and kept by the count: spikes cannot be predicted by a branch.
-            events[found] = Event { sample, tap, value };
-            found += usize::from(value != 0.0);
+        for (word, values) in values.chunks(WORD).enumerate() {
+            let mut left = nonzero(values);
+            while left != 0 {
+                let place = left.trailing_zeros();
+                events.push(Event {
+                    sample,
+                    tap: (word * WORD) as u32 + place,
+                    value: values[place as usize],
+                });
+                left &= left - 1;
+            }
         }
-        events.truncate(found);
     }
     events
 }
 
 /// The sum of the events' rows of the gradient, each scaled by its value.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
 fn add_rows(events: &[Event], grad: &[f32], sum: &mut [f32]) {
     sum.fill(0.0);
     for event in events {
@@ -289,7 +354,7 @@ fn add_rows(events: &[Event], grad: &[f32], sum: &mut [f32]) {
 }
 
 /// Sums of a sample's events; a block of outputs stays in registers over a window.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
 fn add_events(shape: &Synapse, events: &Events, taps: &[f32], sums: &mut [f32]) {
     let (outputs, width) = (shape.outputs, shape.out_width());
     for (point, sums) in sums.chunks_exact_mut(outputs).enumerate() {
@@ -308,6 +373,7 @@ fn add_events(shape: &Synapse, events: &Events, taps: &[f32], sums: &mut [f32]) 
         }
         let rest = blocks.into_remainder();
         if !rest.is_empty() {
+            rest.fill(0.0);
             let (from, n) = (outputs - rest.len(), rest.len());
             events.in_window(shape, point, |tap, value| {
                 add_scaled(rest, value, &taps[tap * outputs + from..][..n]);
@@ -317,7 +383,7 @@ fn add_events(shape: &Synapse, events: &Events, taps: &[f32], sums: &mut [f32]) 
 }
 
 /// Adds a sample's part of the gradient of the taps.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
 fn add_tap_gradient(shape: &Synapse, events: &Events, grad: &[f32], sum: &mut [f32]) {
     let (outputs, width) = (shape.outputs, shape.out_width());
     for (point, grad) in grad.chunks_exact(outputs).enumerate() {
@@ -328,7 +394,7 @@ fn add_tap_gradient(shape: &Synapse, events: &Events, grad: &[f32], sum: &mut [f
 }
 
 /// Adds the unfolded windows of a sample back into its map.
-#[multiversion(targets("x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
 fn fold_sample(shape: &Synapse, columns: &[f32], sample: &mut [f32]) {
     let run = shape.kernel * shape.channels;
     for (point, window) in columns.chunks_exact(run * shape.kernel).enumerate() {
@@ -364,13 +430,14 @@ impl CustomOp2 for Synapse {
         }
         let samples = input.len() / self.inputs();
         let results = self.points() * self.outputs;
-        let mut sums = vec![0.0; samples * results];
-        sums.par_chunks_mut(results)
-            .zip(input.par_chunks(self.inputs()))
-            .for_each_init(Events::default, |events, (sums, input)| {
-                events.find(self, input);
-                add_events(self, events, taps, sums);
-            });
+        let state = || (Events::default(), vec![0.0; results]);
+        let (sums, _) = filled(samples * results, results, state, |state, sample, room| {
+            let (events, sums) = state;
+            let input = &input[sample * self.inputs()..][..self.inputs()];
+            find_in_map(events, self.channels, input);
+            add_events(self, events, taps, sums);
+            room.push(sums);
+        });
         let shape = (samples, self.out_height(), self.out_width(), self.outputs);
         Ok((CpuStorage::F32(sums), shape.into()))
     }
