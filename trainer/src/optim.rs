@@ -2,6 +2,8 @@
 //! the updates.
 
 use candle_core::{Device, Result, Tensor, Var};
+use multiversion::multiversion;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::ops::with_values;
@@ -9,6 +11,9 @@ use crate::ops::with_values;
 const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
 const EPSILON: f32 = 1e-8;
+
+/// Values that a thread moves at a time.
+const VALUES_AT_ONCE: usize = 1 << 14;
 
 /// A rule by which parameters follow their gradients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -79,32 +84,68 @@ impl Parameter {
     /// If the gradient is not `f32`.
     pub fn update(&mut self, grad: &Tensor, step: &Move) -> Result<()> {
         let exponent = i32::try_from(step.update).unwrap_or(i32::MAX);
-        let rate = step.rate / (1.0 - BETA1.powi(exponent));
-        let correction = 1.0 / (1.0 - BETA2.powi(exponent)).sqrt();
+        let scales = Scales {
+            rate: step.rate / (1.0 - BETA1.powi(exponent)),
+            correction: 1.0 / (1.0 - BETA2.powi(exponent)).sqrt(),
+            clamped: self.clamped,
+        };
         let mut value = with_values(&self.value, |value| Ok(value.to_vec()))?;
         with_values(grad, |grad| {
-            let moments = self.first_moment.iter_mut().zip(&mut self.second_moment);
-            for ((value, grad), (first, second)) in value.iter_mut().zip(grad).zip(moments) {
-                let grad = grad * step.scale;
-                match step.optimiser {
-                    Optimiser::Adam => {
-                        *first = BETA1 * *first + (1.0 - BETA1) * grad;
-                        *second = BETA2 * *second + (1.0 - BETA2) * grad * grad;
-                        *value -= rate * *first / (second.sqrt() * correction + EPSILON);
-                    }
-                    Optimiser::Sgd => {
-                        *first = step.momentum * *first + grad;
-                        *value -= step.rate * *first;
-                    }
-                }
-                if self.clamped {
-                    *value = value.clamp(-1.0, 1.0);
-                }
-            }
+            let moments = self.first_moment.par_chunks_mut(VALUES_AT_ONCE);
+            let moments = moments.zip(self.second_moment.par_chunks_mut(VALUES_AT_ONCE));
+            value
+                .par_chunks_mut(VALUES_AT_ONCE)
+                .zip(grad.par_chunks(VALUES_AT_ONCE))
+                .zip(moments)
+                .for_each(|((value, grad), moments)| {
+                    move_along(value, grad, moments, step, scales)
+                });
             Ok(())
         })?;
         let value = Tensor::from_vec(value, self.value.shape(), self.value.device())?;
         self.value.set(&value)
+    }
+}
+
+/// What an update multiplies by.
+#[derive(Clone, Copy)]
+struct Scales {
+    rate: f32,
+    correction: f32,
+    clamped: bool,
+}
+
+/// [`Parameter::update`] of some values.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
+fn move_along(
+    value: &mut [f32],
+    grad: &[f32],
+    (first, second): (&mut [f32], &mut [f32]),
+    step: &Move,
+    scales: Scales,
+) {
+    let moments = first.iter_mut().zip(second);
+    let values = value.iter_mut().zip(grad).zip(moments);
+    match step.optimiser {
+        Optimiser::Adam => {
+            for ((value, grad), (first, second)) in values {
+                let grad = grad * step.scale;
+                *first = BETA1 * *first + (1.0 - BETA1) * grad;
+                *second = BETA2 * *second + (1.0 - BETA2) * grad * grad;
+                *value -= scales.rate * *first / (second.sqrt() * scales.correction + EPSILON);
+            }
+        }
+        Optimiser::Sgd => {
+            for ((value, grad), (first, _)) in values {
+                *first = step.momentum * *first + grad * step.scale;
+                *value -= step.rate * *first;
+            }
+        }
+    }
+    if scales.clamped {
+        for value in value {
+            *value = value.clamp(-1.0, 1.0);
+        }
     }
 }
 

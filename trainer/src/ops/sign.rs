@@ -1,10 +1,16 @@
 //! Binarised weights: the sign of latent weights, with average pooling folded in; or float ones.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
-
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{on_host, operand, with_values};
+
+/// Columns that are transposed together: those of a cache line.
+const COLUMNS_AT_ONCE: usize = 16;
+
+/// Weights that a thread takes at least.
+const PAIRS_AT_ONCE: usize = 1 << 14;
 
 /// The taps of a binarised layer, from its latent weights `[out][ky][kx][in]`.
 ///
@@ -70,18 +76,26 @@ impl Binarise {
         let mut result = vec![0.0; latent.elem_count()];
         let scale = self.scale();
         with_values(grad, |grad| {
-            self.for_each_pair(|from, to| result[from] += scale * grad[to]);
+            if self.pool == 1 {
+                transpose(grad, self.outputs, &mut result, |grad| grad);
+            } else {
+                self.for_each_pair(|from, to| result[from] += scale * grad[to]);
+            }
             Ok(())
         })?;
         if self.weights == Weights::Float || !self.cut {
             return Tensor::from_vec(result, latent.shape(), latent.device());
         }
         with_values(latent, |latent| {
-            for (grad, latent) in result.iter_mut().zip(latent) {
+            let pairs = result
+                .par_iter_mut()
+                .zip(latent)
+                .with_min_len(PAIRS_AT_ONCE);
+            pairs.for_each(|(grad, latent)| {
                 if latent.abs() > 1.0 {
                     *grad = 0.0;
                 }
-            }
+            });
             Ok(())
         })?;
         Tensor::from_vec(result, latent.shape(), latent.device())
@@ -108,6 +122,20 @@ impl Binarise {
     }
 }
 
+/// Writes `f` of a matrix with so many columns, column by column, into `result`.
+fn transpose(matrix: &[f32], columns: usize, result: &mut [f32], f: impl Fn(f32) -> f32 + Sync) {
+    let rows = matrix.len() / columns.max(1);
+    let strips = result.par_chunks_mut((rows * COLUMNS_AT_ONCE).max(1));
+    strips.enumerate().for_each(|(strip, result)| {
+        for (row, values) in matrix.chunks_exact(columns).enumerate() {
+            let values = &values[strip * COLUMNS_AT_ONCE..];
+            for (result, value) in result.chunks_exact_mut(rows).zip(values) {
+                result[row] = f(*value);
+            }
+        }
+    });
+}
+
 impl CustomOp1 for Binarise {
     fn name(&self) -> &'static str {
         "binarise"
@@ -122,13 +150,16 @@ impl CustomOp1 for Binarise {
         let inputs = self.side() * self.side() * self.channels;
         let mut taps = vec![0.0; inputs * self.outputs];
         let scale = self.scale();
-        self.for_each_pair(|from, to| {
-            taps[to] += match self.weights {
-                Weights::Float => scale * latent[from],
-                Weights::Binary if latent[from] >= 0.0 => scale,
-                Weights::Binary => -scale,
-            };
-        });
+        let weight = |latent: f32| match self.weights {
+            Weights::Float => scale * latent,
+            Weights::Binary if latent >= 0.0 => scale,
+            Weights::Binary => -scale,
+        };
+        if self.pool == 1 {
+            transpose(latent, inputs, &mut taps, weight);
+        } else {
+            self.for_each_pair(|from, to| taps[to] += weight(latent[from]));
+        }
         Ok((CpuStorage::F32(taps), (inputs, self.outputs).into()))
     }
 

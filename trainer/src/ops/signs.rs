@@ -189,16 +189,15 @@ fn pool_back(shape: &Synapse, pool: usize, map: &[Lanes], result: &mut [f32]) {
             sums.fill([0.0; LANES]);
             for row in rows.clone() {
                 for column in (x + 1).saturating_sub(pool)..width.min(x + 1) {
-                    let map = &map[(row * width + column) * channels + from..];
-                    for (sum, x) in sums.iter_mut().zip(map) {
-                        add(sum, x);
+                    let map = &map[(row * width + column) * channels + from..][..sums.len()];
+                    let sums = sums.as_flattened_mut().iter_mut();
+                    for (sum, x) in sums.zip(map.as_flattened()) {
+                        *sum += x;
                     }
                 }
             }
-            for sum in &mut *sums {
-                for lane in sum {
-                    *lane *= scale;
-                }
+            for sum in sums.as_flattened_mut() {
+                *sum *= scale;
             }
             let at = (y * shape.width + x) * channels + from;
             spread(sums, result, shape.inputs(), at);

@@ -26,7 +26,7 @@ const WORD: usize = 64;
 const PART: usize = 16;
 
 /// Outputs whose sums stay in registers.
-const BLOCK: usize = 32;
+const BLOCK: usize = 64;
 
 /// The shape of a layer's synapses: a convolution without padding. A linear layer is a
 /// convolution with a kernel of 1 over a map of one point.
@@ -152,25 +152,14 @@ impl Synapse {
     }
 
     /// The same of a linear layer, input by input: partial sums of all weights would take more
-    /// memory than the activity of a large layer. The order of the additions is the same.
+    /// memory than the activity of a large layer.
     fn linear_tap_gradient(&self, input: &[f32], grad: &[f32]) -> Vec<f32> {
-        let part_len = samples_per_sum(input.len() / self.channels) as u32;
         let by_tap = EventsByTap::of(input, self.channels);
         let mut result = vec![0.0; self.channels * self.outputs];
         result
             .par_chunks_mut(self.outputs)
             .enumerate()
-            .for_each_init(
-                || vec![0.0; self.outputs],
-                |part, (tap, sum)| {
-                    let events = by_tap.of_tap(tap);
-                    let same = |a: &Event, b: &Event| a.sample / part_len == b.sample / part_len;
-                    for events in events.chunk_by(same) {
-                        add_rows(events, grad, part);
-                        add_scaled(sum, 1.0, part);
-                    }
-                },
-            );
+            .for_each(|(tap, sum)| add_rows(by_tap.of_tap(tap), grad, sum));
         result
     }
 
@@ -343,10 +332,9 @@ fn find_events(samples: &[f32], taps: usize, first: usize) -> Vec<Event> {
     events
 }
 
-/// The sum of the events' rows of the gradient, each scaled by its value.
+/// Adds the events' rows of the gradient, each scaled by its value.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
 fn add_rows(events: &[Event], grad: &[f32], sum: &mut [f32]) {
-    sum.fill(0.0);
     for event in events {
         let row = &grad[event.sample as usize * sum.len()..][..sum.len()];
         add_scaled(sum, event.value, row);
@@ -463,7 +451,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ways_to_the_gradient_of_a_linear_layer_give_the_same_bits() {
+    fn both_ways_to_the_gradient_of_a_linear_layer_agree() {
         let synapse = Synapse {
             height: 1,
             width: 1,
@@ -484,11 +472,16 @@ mod tests {
             };
             let input: Vec<f32> = (0..samples * 45).map(|_| value(density)).collect();
             let grad: Vec<f32> = (0..samples * 37).map(|_| value(0.9)).collect();
-            assert_eq!(
-                synapse.linear_tap_gradient(&input, &grad),
-                synapse.map_tap_gradient(&input, &grad),
-                "{samples} samples, {density}"
-            );
+            let linear = synapse.linear_tap_gradient(&input, &grad);
+            let map = synapse.map_tap_gradient(&input, &grad);
+            for (linear, map) in linear.iter().zip(&map) {
+                let difference = (linear - map).abs();
+                assert!(
+                    difference < 1e-4,
+                    "{samples} samples, {density}: {linear} {map}"
+                );
+            }
+            assert_eq!(linear.len(), map.len());
         }
     }
 }
