@@ -6,6 +6,7 @@
 //! a fixed order, so that a result has the same bits however many threads computed it.
 
 pub mod dropout;
+mod events;
 pub mod lif;
 #[cfg(any(test, feature = "cuda"))]
 mod lif_kernel;

@@ -379,3 +379,6 @@ impl CustomOp3 for Neurons {
         Ok((Some(of_sums), Some(of_gain), Some(of_shift)))
     }
 }
+
+#[cfg(test)]
+mod tests;
