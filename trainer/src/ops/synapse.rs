@@ -1,7 +1,8 @@
 //! Synaptic sums of a convolution or a linear layer, by walking the inputs that are not zero.
 //!
 //! Spikes are few, so the sums and the gradient of the weights cost what the activity costs. Only
-//! the gradient of the input is dense: a matrix product, a few samples at a time.
+//! the gradient of the input is dense: a matrix product, a few samples at a time, where the weights
+//! are not binary (`signs` has the others).
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use multiversion::multiversion;
