@@ -123,6 +123,9 @@ impl Band {
         let [first, _] = under(geometry, position * geometry.pitch[1]);
         self.first = first;
         let end = self.list(geometry, words, top, first);
+        if end >= geometry.map[1] {
+            return geometry.output[1];
+        }
         while position < geometry.output[1] {
             // The last place of a position is the farthest to the right.
             let last = position * geometry.pitch[1] + (geometry.window[1] - 1) * geometry.stride[1];
