@@ -1,8 +1,11 @@
 //! Dense: `x_j = 2 P(w_j AND s) - P(s)` for spikes, `n - 2 P(w_j XOR s)` for bipolar inputs.
 //!
-//! The cost does not depend on how many inputs spike: the words under a window are gathered once,
-//! and each output's row of weights is held against them. Without a popcount instruction carry-save
-//! adders leave four words to count of eight.
+//! The cost hardly depends on how many inputs spike. Layers of many positions share tables between
+//! them (`tables`). For others the words under a window are gathered once, and each output's row of
+//! weights is held against them; without a popcount instruction carry-save adders leave four words
+//! to count of eight.
+
+mod tables;
 
 use super::counters;
 use super::geometry::Geometry;
@@ -29,32 +32,42 @@ impl Sums for Dense {
             Input::U8(_) | Input::I8(_) => return,
         };
         let geometry = Geometry::new(layer);
-        let mut gathered = Gathered {
-            words: [0; WORDS],
-            len: 0,
-            at: 0,
-            flip,
-            weights: &[],
-            row_words: layer.row_words(),
-            outputs: 0,
-            sums: [0; BLOCK],
-        };
-        geometry.visit_positions(|position, corner| {
-            for block in 0..geometry.blocks() {
-                gathered.begin(weights, block, geometry.outputs);
-                for dy in 0..geometry.window[0] {
-                    for dx in 0..geometry.window[1] {
-                        let place = [
-                            corner[0] + dy * geometry.stride[0],
-                            corner[1] + dx * geometry.stride[1],
-                        ];
-                        gathered.window(&geometry, place, words);
-                    }
-                }
-                visit(position, block, Outputs::Sums(&mut gathered.sums));
-            }
-        });
+        if tables::pay(&geometry) {
+            tables::sums(&geometry, weights, words, flip, visit);
+        } else {
+            one_by_one(&geometry, weights, words, flip, visit);
+        }
     }
+}
+
+/// Position by position, each row held against the words under the window.
+#[inline(never)]
+fn one_by_one(geometry: &Geometry, weights: &[u32], words: &[u32], flip: bool, visit: Visit<'_>) {
+    let mut gathered = Gathered {
+        words: [0; WORDS],
+        len: 0,
+        at: 0,
+        flip,
+        weights: &[],
+        row_words: geometry.taps().div_ceil(32),
+        outputs: 0,
+        sums: [0; BLOCK],
+    };
+    geometry.visit_positions(|position, corner| {
+        for block in 0..geometry.blocks() {
+            gathered.begin(weights, block, geometry.outputs);
+            for dy in 0..geometry.window[0] {
+                for dx in 0..geometry.window[1] {
+                    let place = [
+                        corner[0] + dy * geometry.stride[0],
+                        corner[1] + dx * geometry.stride[1],
+                    ];
+                    gathered.window(geometry, place, words);
+                }
+            }
+            visit(position, block, Outputs::Sums(&mut gathered.sums));
+        }
+    });
 }
 
 /// Words of a window that are held against the weights at once.

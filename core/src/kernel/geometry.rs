@@ -41,6 +41,12 @@ impl Geometry {
         }
     }
 
+    /// Values under a window, padding included.
+    #[inline(always)]
+    pub(super) fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1] * self.channels
+    }
+
     /// Blocks of outputs at a position.
     #[inline(always)]
     pub(super) fn blocks(&self) -> usize {

@@ -1,0 +1,388 @@
+//! Several positions at a time: the sums of every subset of four taps stand in tables.
+//!
+//! A word has a nibble for each of eight positions. Under four taps there are 16 subsets that a
+//! row of weights may choose; how many spikes each meets, at all positions of a word, is a table
+//! that all outputs share ("Four Russians"). A row of weights then costs one lookup for four taps.
+//! Three lookups fit the nibbles, or all eight where no position has more than 15 spikes; they are
+//! added up in bytes, and 128s of those in nibbles again.
+
+use super::super::geometry::Geometry;
+use super::super::{BLOCK, Outputs, SMALL, Visit};
+use crate::bits;
+
+/// Words of nibbles.
+const WIDE: usize = 2;
+/// A nibble for each position.
+type Nibbles = u64;
+/// Positions at a time.
+const POSITIONS: usize = 8 * WIDE;
+/// The most that bytes and 128s count.
+const LARGEST: usize = 15 * 128;
+
+/// The subsets of the taps of a word, four by four: by subset, then by which four.
+type Tables = [[[u32; WIDE]; 8]; 16];
+/// A byte for each position: even ones in the first word of each pair, odd ones in the second.
+type Bytes = [u32; 2 * WIDE];
+/// Weights of the taps at hand of an output, and what it has counted ([`Bytes`]).
+type Row = [u32; 1 + 2 * WIDE];
+
+/// Whether a layer has so many positions and outputs that tables pay; not where there is little
+/// stack, of which they take 3.5 KB.
+pub(super) fn pay(geometry: &Geometry) -> bool {
+    let positions = geometry.output[0] * geometry.output[1];
+    let places = geometry.window[0] * geometry.window[1];
+    !SMALL && positions >= 8 && geometry.outputs >= 8 && geometry.taps() * places < LARGEST
+}
+
+/// As [`Sums::sums`](super::Sums::sums), for a layer whose tables [`pay`].
+#[inline(never)]
+pub(super) fn sums(
+    geometry: &Geometry,
+    weights: &[u32],
+    words: &[u32],
+    flip: bool,
+    visit: Visit<'_>,
+) {
+    let positions = geometry.output[0] * geometry.output[1];
+    let places = geometry.window[0] * geometry.window[1];
+    let row_words = bits::words_for(geometry.taps());
+    let mut pass = Pass {
+        geometry,
+        words,
+        flip,
+        corners: [[0; 2]; POSITIONS],
+        starts: [0; POSITIONS],
+        tables: [[[0; WIDE]; 8]; 16],
+        rows: [[0; 1 + 2 * WIDE]; BLOCK],
+        all: [0; 2 * WIDE],
+        high: [[0; WIDE]; BLOCK],
+        all_high: [0; WIDE],
+        carried: false,
+        bound: 0,
+        taps: (places * (64 * row_words - geometry.taps())) as i32,
+    };
+    let mut sums = [0; BLOCK];
+    let (mut row, mut column) = (0, 0);
+    for first in (0..positions).step_by(POSITIONS) {
+        let count = (positions - first).min(POSITIONS);
+        let corners = pass.corners.iter_mut().zip(&mut pass.starts);
+        for (corner, start) in corners.take(count) {
+            *corner = [row * geometry.pitch[0], column * geometry.pitch[1]];
+            *start = (corner[0] * geometry.map[1] + corner[1]) * geometry.channels;
+            column += 1;
+            if column == geometry.output[1] {
+                (row, column) = (row + 1, 0);
+            }
+        }
+        for block in 0..geometry.blocks() {
+            let outputs = (geometry.outputs - block * BLOCK).min(BLOCK);
+            let weights = weights.get(block * BLOCK * row_words..).unwrap_or(&[]);
+            pass.begin();
+            for dy in 0..geometry.window[0] {
+                for dx in 0..geometry.window[1] {
+                    let place = [dy * geometry.stride[0], dx * geometry.stride[1]];
+                    for word in 0..row_words {
+                        let rows = pass.rows.get_mut(..outputs).unwrap_or(&mut []);
+                        let mut at = word;
+                        for row in rows {
+                            row[0] = weights.get(at).copied().unwrap_or(0);
+                            at += row_words;
+                        }
+                        pass.word(place, 32 * word, outputs);
+                    }
+                }
+            }
+            for p in 0..count {
+                pass.emit(p, outputs, &mut sums);
+                visit(first + p, block, Outputs::Sums(&mut sums));
+            }
+        }
+    }
+}
+
+/// A number of positions and a block of outputs.
+struct Pass<'a> {
+    geometry: &'a Geometry,
+    /// The input.
+    words: &'a [u32],
+    flip: bool,
+    corners: [[usize; 2]; POSITIONS],
+    /// Flat index of each corner, where there is no padding.
+    starts: [usize; POSITIONS],
+    tables: Tables,
+    rows: [Row; BLOCK],
+    /// What a row of set weights would count.
+    all: Bytes,
+    /// 128s that have left the bytes.
+    high: [[u32; WIDE]; BLOCK],
+    all_high: [u32; WIDE],
+    carried: bool,
+    /// The most that a byte of a bipolar input holds.
+    bound: usize,
+    /// Taps that an output counts of a bipolar input, and those behind its row's last twice, which
+    /// agree too.
+    taps: i32,
+}
+
+impl Pass<'_> {
+    #[inline(always)]
+    fn begin(&mut self) {
+        self.rows.as_flattened_mut().fill(0);
+        self.all.fill(0);
+        self.high.as_flattened_mut().fill(0);
+        self.all_high = [0; WIDE];
+        self.carried = false;
+        self.bound = 0;
+    }
+
+    /// Counts the 32 taps from `tap` on at one place of the window.
+    #[inline(always)]
+    fn word(&mut self, place: [usize; 2], tap: usize, outputs: usize) {
+        let mut taps = [0; POSITIONS];
+        gather(
+            self.geometry,
+            &self.corners,
+            &self.starts,
+            place,
+            self.words,
+            tap,
+            &mut taps,
+        );
+        for (half, taps) in taps.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            transpose(taps);
+            fill(&mut self.tables, half, taps, self.flip);
+        }
+        // What a row of set weights would choose.
+        let mut row = [0; 1 + 2 * WIDE];
+        row[0] = u32::MAX;
+        add(&self.tables, core::slice::from_mut(&mut row));
+        let [_, all @ ..] = row;
+        let few = all.iter().fold(0, |any, word| any | word) & 0xF0F0_F0F0 == 0;
+        let rows = self.rows.get_mut(..outputs).unwrap_or(&mut []);
+        if few && !self.flip {
+            add_few(&self.tables, rows);
+        } else {
+            add(&self.tables, rows);
+        }
+        let sums = self.all.iter_mut().zip(all);
+        sums.for_each(|(sum, word)| *sum += word);
+        // A byte may be full after the next word where it is above 223; of spikes, no output counts
+        // more than all weights would.
+        self.bound += 32;
+        let full = if self.flip {
+            self.bound > 223
+        } else {
+            let full = |word: &u32| word & word << 1 & word << 2 & 0x8080_8080 != 0;
+            self.all.iter().any(full)
+        };
+        if full {
+            self.carry();
+        }
+    }
+
+    /// Takes the 128s out of the bytes.
+    #[inline(never)]
+    fn carry(&mut self) {
+        let take = |counts: &mut Bytes, high: &mut [u32; WIDE]| {
+            for (counts, high) in counts.as_chunks_mut::<2>().0.iter_mut().zip(high) {
+                let tops = counts.map(|word| word >> 7 & 0x0101_0101);
+                *counts = counts.map(|word| word & 0x7F7F_7F7F);
+                *high += tops[0] + (tops[1] << 4);
+            }
+        };
+        for ([_, counts @ ..], high) in self.rows.iter_mut().zip(&mut self.high) {
+            take(counts, high);
+        }
+        take(&mut self.all, &mut self.all_high);
+        self.carried = true;
+        self.bound = 127;
+    }
+
+    /// The sums of one position.
+    #[inline(never)]
+    fn emit(&self, p: usize, outputs: usize, sums: &mut [i32; BLOCK]) {
+        let (half, p) = (p / 8 % WIDE, p % 8);
+        let (word, shift) = (2 * half + p % 2, p / 2 * 8);
+        let count = |counts: &Bytes| (counts[word] >> shift & 255) as i32;
+        let high = |high: &[u32; WIDE]| (high[half] >> (4 * p) & 15) as i32;
+        let all = if self.flip {
+            self.taps
+        } else {
+            count(&self.all) + 128 * high(&self.all_high)
+        };
+        for (sum, [_, counts @ ..]) in sums.iter_mut().zip(&self.rows).take(outputs) {
+            *sum = 2 * count(counts) - all;
+        }
+        if self.carried {
+            for (sum, counts) in sums.iter_mut().zip(&self.high).take(outputs) {
+                *sum += 256 * high(counts);
+            }
+        }
+    }
+}
+
+/// The 32 taps from `tap` on of the windows at a place of all corners.
+#[inline(never)]
+fn gather(
+    geometry: &Geometry,
+    corners: &[[usize; 2]; POSITIONS],
+    starts: &[usize; POSITIONS],
+    place: [usize; 2],
+    words: &[u32],
+    mut tap: usize,
+    gathered: &mut [u32; POSITIONS],
+) {
+    let ([height, width], channels) = (geometry.map, geometry.channels);
+    // There is a tap; the floor shows it.
+    let row_taps = (geometry.kernel[1] * channels).max(1);
+    let mut filled = 0;
+    while filled < 32 {
+        let (ky, from) = (tap / row_taps, tap % row_taps);
+        if ky >= geometry.kernel[0] {
+            break;
+        }
+        let count = (row_taps - from).min(32 - filled);
+        if geometry.padding == [0, 0] {
+            let at = ((place[0] + ky) * width + place[1]) * channels + from;
+            read(words, starts, at, count, filled, gathered);
+            filled += count;
+            tap += count;
+            continue;
+        }
+        for (to, corner) in gathered.iter_mut().zip(corners) {
+            let y = (corner[0] + place[0] + ky).wrapping_sub(geometry.padding[0]);
+            if y >= height {
+                continue;
+            }
+            // Taps of the row from the map's first value on and up to its last.
+            let x = corner[1] + place[1];
+            let left = geometry.padding[1].saturating_sub(x) * channels;
+            let right = (width + geometry.padding[1]).saturating_sub(x) * channels;
+            let (first, end) = (from.max(left), (from + count).min(right));
+            if first < end {
+                let at = (y * width + x) * channels + first - geometry.padding[1] * channels;
+                *to |= bits::read(words, at, end - first) << (filled + first - from);
+            }
+        }
+        filled += count;
+        tap += count;
+    }
+}
+
+/// The `count` values from `offset` behind each start on, put behind `filled` others.
+#[inline(never)]
+fn read(
+    words: &[u32],
+    starts: &[usize; POSITIONS],
+    offset: usize,
+    count: usize,
+    filled: usize,
+    gathered: &mut [u32; POSITIONS],
+) {
+    for (to, start) in gathered.iter_mut().zip(starts) {
+        *to |= bits::read(words, start + offset, count) << filled;
+    }
+}
+
+/// Turns the words of eight positions into words of four taps, with a nibble a position.
+#[inline(never)]
+fn transpose(words: &mut [u32; 8]) {
+    let [a, b, c, d, e, f, g, h] = words;
+    swap::<16>(a, e, 0x0000_FFFF);
+    swap::<16>(b, f, 0x0000_FFFF);
+    swap::<16>(c, g, 0x0000_FFFF);
+    swap::<16>(d, h, 0x0000_FFFF);
+    swap::<8>(a, c, 0x00FF_00FF);
+    swap::<8>(b, d, 0x00FF_00FF);
+    swap::<8>(e, g, 0x00FF_00FF);
+    swap::<8>(f, h, 0x00FF_00FF);
+    swap::<4>(a, b, 0x0F0F_0F0F);
+    swap::<4>(c, d, 0x0F0F_0F0F);
+    swap::<4>(e, f, 0x0F0F_0F0F);
+    swap::<4>(g, h, 0x0F0F_0F0F);
+}
+
+/// Exchanges the bits of `low` above `SHIFT` with those of `high` below it, in every group of
+/// `mask`.
+#[inline(always)]
+fn swap<const SHIFT: u32>(low: &mut u32, high: &mut u32, mask: u32) {
+    let change = (*low >> SHIFT ^ *high) & mask;
+    *high ^= change;
+    *low ^= change << SHIFT;
+}
+
+/// The sums of all subsets, for eight positions: of the spikes under weights that are set, or of
+/// the taps where bipolar input and weight agree.
+#[inline(never)]
+fn fill(tables: &mut Tables, half: usize, taps: &[u32; 8], flip: bool) {
+    const EACH: u32 = 0x1111_1111;
+    for (four, &taps) in taps.iter().enumerate() {
+        let mut spikes = [0, 1, 2, 3].map(|tap| taps >> tap & EACH);
+        let mut none = 0;
+        if flip {
+            none = spikes.iter().fold(4 * EACH, |none, spikes| none - spikes);
+            spikes = spikes.map(|spikes| (2 * spikes).wrapping_sub(EACH));
+        }
+        for subset in 0..16usize {
+            let sum = subset.checked_ilog2().map_or(none, |tap| {
+                let rest = tables[subset ^ 1 << tap][four][half];
+                rest.wrapping_add(spikes[tap as usize])
+            });
+            tables[subset][four][half] = sum;
+        }
+    }
+}
+
+/// Adds what each row of weights chooses.
+#[inline(never)]
+fn add(tables: &Tables, rows: &mut [Row]) {
+    for [weights, counts @ ..] in rows {
+        let weights = *weights;
+        let chosen = |four| choose(tables, weights, four);
+        unpack(counts, sum(sum(chosen(0), chosen(1)), chosen(2)));
+        unpack(counts, sum(sum(chosen(3), chosen(4)), chosen(5)));
+        unpack(counts, sum(chosen(6), chosen(7)));
+    }
+}
+
+/// As [`add`], where no position has more than 15 spikes.
+#[inline(never)]
+fn add_few(tables: &Tables, rows: &mut [Row]) {
+    for [weights, counts @ ..] in rows {
+        let weights = *weights;
+        let chosen = |four| choose(tables, weights, four);
+        unpack(
+            counts,
+            (1..8).fold(chosen(0), |all, four| sum(all, chosen(four))),
+        );
+    }
+}
+
+/// The sums of the subset that a row has chosen.
+#[inline(always)]
+fn choose(tables: &Tables, weights: u32, four: usize) -> Nibbles {
+    let [low, high] = tables[(weights >> (4 * four) & 15) as usize][four];
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// The sum of nibbles that stay below 16.
+#[inline(always)]
+fn sum(a: Nibbles, b: Nibbles) -> Nibbles {
+    if cfg!(target_arch = "riscv32") {
+        // It has no carry to add with.
+        let high = (a >> 32) as u32 + (b >> 32) as u32;
+        return u64::from(high) << 32 | u64::from(a as u32 + b as u32);
+    }
+    a + b
+}
+
+/// Adds nibbles to bytes.
+#[inline(always)]
+fn unpack(counts: &mut Bytes, nibbles: Nibbles) {
+    const LOW: u32 = 0x0F0F_0F0F;
+    for (half, counts) in counts.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+        let nibbles = (nibbles >> (32 * half)) as u32;
+        counts[0] += nibbles & LOW;
+        counts[1] += nibbles >> 4 & LOW;
+    }
+}
