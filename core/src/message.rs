@@ -68,6 +68,58 @@ pub fn hexadecimal(word: u32) -> [u8; 8] {
     digits
 }
 
+/// Most bytes of a number in decimal digits.
+pub const DECIMALS: usize = 20;
+
+/// A number in decimal digits, put into `digits`. By subtraction: the division of 64 bits would take
+/// 900 bytes of flash on most devices.
+///
+/// ```
+/// use bitspike_core::message::{DECIMALS, decimal};
+/// assert_eq!(decimal(-120, &mut [0; DECIMALS]), "-120");
+/// assert_eq!(decimal(i64::MIN, &mut [0; DECIMALS]), "-9223372036854775808");
+/// ```
+#[inline(never)]
+pub fn decimal(number: i64, digits: &mut [u8; DECIMALS]) -> &str {
+    let mut room = digits.iter_mut();
+    if number < 0
+        && let Some(sign) = room.next()
+    {
+        *sign = b'-';
+    }
+    let (mut rest, mut begun) = (number.unsigned_abs(), false);
+    for power in (0..19).rev().map(|power| POWERS[power]) {
+        let mut digit = b'0';
+        while rest >= power {
+            rest -= power;
+            digit += 1;
+        }
+        begun |= digit != b'0' || power == 1;
+        if begun && let Some(to) = room.next() {
+            *to = digit;
+        }
+    }
+    let unused = room.len();
+    text(digits.get(..DECIMALS - unused).unwrap_or_default())
+}
+
+/// Powers of ten.
+static POWERS: [u64; 19] = {
+    let mut powers = [1; 19];
+    let mut power = 1;
+    while power < powers.len() {
+        powers[power] = 10 * powers[power - 1];
+        power += 1;
+    }
+    powers
+};
+
+/// Digits as text; nothing where they are not text. Apart, so that the check stands once in a program.
+#[inline(never)]
+pub fn text(digits: &[u8]) -> &str {
+    str::from_utf8(digits).unwrap_or_default()
+}
+
 /// A length or count as a number.
 pub(crate) fn number(value: usize) -> Piece<'static> {
     Piece::Number(value as i64)
@@ -80,4 +132,22 @@ pub(crate) fn in_layer<const N: usize>(layer: usize, what: [Piece<'static>; N]) 
     let pieces = start.into_iter().chain(what);
     all.iter_mut().zip(pieces).for_each(|(to, from)| *to = from);
     Message(all)
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use proptest::prelude::*;
+    use std::string::ToString;
+
+    proptest! {
+        #[test]
+        fn decimals_are_those_of_the_library(number: i64, shift in 0u32..64) {
+            let number = number >> shift;
+            let mut digits = [0xFF; DECIMALS];
+            let expected = number.to_string();
+            prop_assert_eq!(decimal(number, &mut digits), expected.as_str());
+        }
+    }
 }

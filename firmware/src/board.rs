@@ -1,6 +1,6 @@
 //! What a program needs of the machine it runs on.
 
-use bitspike_core::message::{Message, Piece, hexadecimal};
+use bitspike_core::message::{DECIMALS, Message, Piece, decimal, hexadecimal, text};
 use embedded_hal::digital::OutputPin;
 
 use crate::serial::Serial;
@@ -45,12 +45,9 @@ pub trait Board: Sized {
     /// [`Gone`] where the host takes no more.
     fn send_all(&mut self, pieces: &[Piece<'_>]) -> Sent {
         pieces.iter().try_for_each(|piece| match *piece {
-            Piece::Text(text) => self.send(text),
-            Piece::Number(number) => self.send(itoa::Buffer::new().format(number)),
-            Piece::Hex(word) => {
-                let digits = hexadecimal(word);
-                self.send(str::from_utf8(&digits).unwrap_or_default())
-            }
+            Piece::Text(part) => self.send(part),
+            Piece::Number(number) => self.send(decimal(number, &mut [0; DECIMALS])),
+            Piece::Hex(word) => self.send(text(&hexadecimal(word))),
         })
     }
 
