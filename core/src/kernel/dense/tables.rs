@@ -7,7 +7,7 @@
 //! added up in bytes, and 128s of those in nibbles again.
 
 use super::super::geometry::Geometry;
-use super::super::{BLOCK, Outputs, SMALL, Visit};
+use super::super::{BLOCK, Counts, Outputs, SMALL, Visit};
 use crate::bits;
 
 /// Words of nibbles.
@@ -62,6 +62,10 @@ pub(super) fn sums(
         taps: (places * (64 * row_words - geometry.taps())) as i32,
     };
     let mut sums = [0; BLOCK];
+    let mut counts = Counts {
+        words: [[0; 8]; BLOCK / 32],
+        inputs: 0,
+    };
     let (mut row, mut column) = (0, 0);
     for first in (0..positions).step_by(POSITIONS) {
         let count = (positions - first).min(POSITIONS);
@@ -93,8 +97,13 @@ pub(super) fn sums(
                 }
             }
             for p in 0..count {
-                pass.emit(p, outputs, &mut sums);
-                visit(first + p, block, Outputs::Sums(&mut sums));
+                if flip || pass.carried {
+                    pass.emit(p, outputs, &mut sums);
+                    visit(first + p, block, Outputs::Sums(&mut sums));
+                } else {
+                    pass.emit_counts(p, &mut counts);
+                    visit(first + p, block, Outputs::Counts(&counts));
+                }
             }
         }
     }
@@ -196,6 +205,19 @@ impl Pass<'_> {
         take(&mut self.all, &mut self.all_high);
         self.carried = true;
         self.bound = 127;
+    }
+
+    /// The counts of one position, where they are in bytes.
+    #[inline(never)]
+    fn emit_counts(&self, p: usize, counts: &mut Counts) {
+        let (word, shift) = (2 * (p / 8 % WIDE) + p % 2, p % 8 / 2 * 8);
+        let count = |counts: &Bytes| counts[word] >> shift & 255;
+        counts.inputs = count(&self.all) as i32;
+        let to = counts.words.as_flattened_mut().iter_mut();
+        for (to, rows) in to.zip(self.rows.as_chunks::<4>().0) {
+            let [a, b, c, d] = rows.each_ref().map(|[_, counts @ ..]| count(counts));
+            *to = a | b << 8 | c << 16 | d << 24;
+        }
     }
 
     /// The sums of one position.
