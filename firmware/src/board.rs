@@ -1,6 +1,7 @@
 //! What a program needs of the machine it runs on.
 
 use bitspike_core::message::{DECIMALS, Message, Piece, decimal, hexadecimal, text};
+use bitspike_link::message::Crash;
 use embedded_hal::digital::OutputPin;
 
 use crate::serial::Serial;
@@ -27,11 +28,21 @@ pub trait Board: Sized {
     /// The serial line to a host, for bytes.
     type Serial: Serial;
 
-    /// Brings the machine up. Call it once, first.
+    /// Brings the machine up. Call it once, first. What ended the run before is told over the console,
+    /// where a panic or a fault did; an emulator then ends.
     ///
     /// # Panics
     /// When it is called a second time.
     fn take() -> Self;
+
+    /// As [`take`](Self::take), for a program that tells of a crash itself.
+    ///
+    /// # Panics
+    /// When it is called a second time.
+    fn take_to_serve() -> Self;
+
+    /// What ended the run before this one, where a panic or a fault did.
+    fn crash(&self) -> Option<Crash<'static>>;
 
     /// Sends text to the host; it arrives at the latest at a line's end.
     ///

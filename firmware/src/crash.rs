@@ -6,54 +6,52 @@ use core::mem::MaybeUninit;
 use core::panic::PanicInfo;
 
 use bitspike_core::message::Piece::{self, Hex, Number, Text};
+use bitspike_link::CRASH_BYTES;
+use bitspike_link::message::Crash;
 
 use crate::machine;
 
 /// Says that a record is one; RAM holds anything after power-on.
 const MAGIC: u32 = 0xB175_DEAD;
 /// Words of a text that are kept, its last ones: a path ends in what tells files apart.
-const KEPT: usize = 12;
+const KEPT: usize = CRASH_BYTES / 4;
 /// Magic, number, the bytes of both texts, the texts, a sum of all before it.
 const WORDS: usize = 4 + 2 * KEPT + 1;
 
 #[repr(transparent)]
 struct NoInit(UnsafeCell<MaybeUninit<[u32; WORDS]>>);
 
-// SAFETY: it is read once at the start and written by a fault, which ends the program: never at once.
+// SAFETY: it is written by a fault alone, which ends the program: nobody reads it then.
 unsafe impl Sync for NoInit {}
 
 // SAFETY: the linker scripts of cortex-m-rt and riscv-rt know this section, which nothing clears.
 #[unsafe(link_section = ".uninit.crash")]
 static RECORD: NoInit = NoInit(UnsafeCell::new(MaybeUninit::uninit()));
 
-/// What the last start left.
-pub(crate) struct Crash([u32; WORDS]);
+/// What the last start left, where it was written: all but the magic.
+#[derive(Debug)]
+pub(crate) struct Record(&'static [u32; WORDS - 1]);
 
-impl Crash {
-    /// The record of the last start, which is then forgotten; none after power-on.
+impl Record {
+    /// The record of the last start, which the next one will not find; none after power-on.
     pub(crate) fn take() -> Option<Self> {
-        let record = RECORD.0.get().cast::<[u32; WORDS]>();
+        let record = RECORD.0.get().cast::<u32>();
         // SAFETY: plain words in RAM of their own, to which nothing else refers: any value may be read.
-        let words = unsafe {
-            let words = record.read_volatile();
-            record.cast::<u32>().write_volatile(0);
-            words
+        let (magic, words) = unsafe {
+            let magic = record.read_volatile();
+            record.write_volatile(0);
+            (magic, &*record.add(1).cast::<[u32; WORDS - 1]>())
         };
         let (check, said) = words.split_last()?;
-        (said.first() == Some(&MAGIC) && *check == sum(said)).then_some(Self(words))
+        (magic == MAGIC && *check == sum(MAGIC, said)).then_some(Self(words))
     }
 
-    /// What happened.
-    pub(crate) fn what(&self) -> &str {
-        self.text(2, 4)
-    }
-
-    /// Where, in pieces.
-    pub(crate) fn place(&self) -> [Piece<'_>; 3] {
-        let number = self.word(1);
-        match self.text(3, 4 + KEPT) {
-            "" => [Text("address"), Text(" 0x"), Hex(number)],
-            file => [Text(file), Text(":"), Number(number.into())],
+    /// What happened, and where.
+    pub(crate) fn crash(&self) -> Crash<'static> {
+        Crash {
+            what: self.text(1, 3),
+            file: self.text(2, 3 + KEPT),
+            line: self.word(0),
         }
     }
 
@@ -61,8 +59,9 @@ impl Crash {
         self.0.get(index).copied().unwrap_or(0)
     }
 
-    fn text(&self, length: usize, from: usize) -> &str {
-        let bytes: &[u8] = bytemuck::cast_slice(self.0.get(from..).unwrap_or_default());
+    fn text(&self, length: usize, from: usize) -> &'static str {
+        let Self(words) = *self;
+        let bytes: &[u8] = bytemuck::cast_slice(words.get(from..).unwrap_or_default());
         let bytes = bytes.get(..self.word(length) as usize).unwrap_or_default();
         if !bytes.is_ascii() {
             return "(not text)";
@@ -72,10 +71,19 @@ impl Crash {
     }
 }
 
-fn sum(words: &[u32]) -> u32 {
+/// Where, in pieces.
+pub(crate) fn place(crash: Crash<'static>) -> [Piece<'static>; 3] {
+    match crash.file {
+        "" => [Text("address"), Text(" 0x"), Hex(crash.line)],
+        file => [Text(file), Text(":"), Number(crash.line.into())],
+    }
+}
+
+/// A check sum of the magic and the words behind it.
+fn sum(magic: u32, words: &[u32]) -> u32 {
     words
         .iter()
-        .fold(0, |sum, word| sum.rotate_left(5).wrapping_add(*word))
+        .fold(magic, |sum, word| sum.rotate_left(5).wrapping_add(*word))
 }
 
 /// Keeps the last bytes of a text; how many they are.
@@ -100,7 +108,9 @@ pub(crate) fn stop(what: &str, file: &str, line: u32) -> ! {
             let lengths = [keep(what, kept_what), keep(file, kept_file)];
             head.copy_from_slice(&[MAGIC, line, lengths[0], lengths[1]]);
         }
-        *check = sum(said);
+        *check = said
+            .split_first()
+            .map_or(0, |(magic, said)| sum(*magic, said));
     }
     // SAFETY: the record's own RAM; the program ends here, so nobody reads it meanwhile.
     unsafe { RECORD.0.get().cast::<[u32; WORDS]>().write_volatile(words) };

@@ -1,11 +1,12 @@
 //! The board that a build is for, put together from what its folder and its processor family say.
 
 use bitspike_core::message::Piece::Text;
+use bitspike_link::message::Crash;
 
 use crate::board::{Board, Processor, Sent};
 use crate::chosen::{BusyPin, FACTS, NAME};
 use crate::console::{self, Console};
-use crate::crash::Crash;
+use crate::crash::{Record, place};
 use crate::line;
 use crate::machine::Machine;
 
@@ -15,6 +16,7 @@ pub struct Hardware {
     console: Console,
     machine: Machine,
     busy: BusyPin,
+    record: Option<Record>,
 }
 
 impl Board for Hardware {
@@ -23,13 +25,25 @@ impl Board for Hardware {
     type Serial = line::Line;
 
     fn take() -> Self {
-        let mut board = Self {
+        let mut board = Self::take_to_serve();
+        if let Some(crash) = board.crash() {
+            board.report(crash);
+            console::leave_after_a_panic();
+        }
+        board
+    }
+
+    fn take_to_serve() -> Self {
+        Self {
             machine: Machine::take(FACTS),
             console: Console::open(),
             busy: BusyPin::claim(),
-        };
-        board.report_crash();
-        board
+            record: Record::take(),
+        }
+    }
+
+    fn crash(&self) -> Option<Crash<'static>> {
+        self.record.as_ref().map(Record::crash)
     }
 
     fn send(&mut self, text: &str) -> Sent {
@@ -64,20 +78,18 @@ impl Board for Hardware {
 }
 
 impl Hardware {
-    /// Tells the host why the program has started anew, where it has.
+    /// Tells the host why the program has started anew.
     #[inline(never)]
-    fn report_crash(&mut self) {
-        let Some(crash) = Crash::take() else { return };
+    fn report(&mut self, crash: Crash<'static>) {
+        let [place, separator, number] = place(crash);
         // There is nobody else to tell.
-        let [place, separator, number] = crash.place();
         let _ = self.line(&[
             Text("panic: "),
-            Text(crash.what()),
+            Text(crash.what),
             Text(" at "),
             place,
             separator,
             number,
         ]);
-        console::leave_after_a_panic();
     }
 }

@@ -15,6 +15,7 @@ pub mod program;
 mod register;
 pub mod sensor;
 pub mod serial;
+pub mod shortage;
 pub mod stack;
 
 pub use board::{Board, Gone, Processor, Sent, complain, hexadecimal_pair, number};

@@ -15,7 +15,10 @@ pub mod server;
 mod wire;
 
 /// Version of the protocol: that of docs/protocol.md.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
+
+/// Most bytes of each text of a [crash](message::Crash).
+pub const CRASH_BYTES: usize = 48;
 
 /// Most bytes of a [piece](message::Request::Piece) or of [data](message::Answer::Data).
 pub const PIECE_BYTES: usize = 192;

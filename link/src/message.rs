@@ -222,6 +222,22 @@ pub struct Identity<'a> {
     pub model: Option<ModelIdentity>,
     /// A transfer that has begun and not ended.
     pub transfer: Option<Progress>,
+    /// What ended the run before this one, where a panic or a fault did.
+    pub crash: Option<Crash<'a>>,
+}
+
+/// How a run of the firmware ended that did not end by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crash<'a> {
+    /// What happened, in words of at most [`CRASH_BYTES`](crate::CRASH_BYTES).
+    #[serde(serialize_with = "crate::wire::text")]
+    pub what: &'a str,
+    /// The end of the source file's path, as long at most; empty for a fault of the processor.
+    #[serde(serialize_with = "crate::wire::text")]
+    pub file: &'a str,
+    /// The line in it; for a fault the address of the instruction.
+    #[serde(with = "postcard::fixint::le")]
+    pub line: u32,
 }
 
 /// Which model a device uses.

@@ -14,7 +14,7 @@ use bitspike_core::model::{Model, ModelError};
 use serde::Serialize;
 
 use crate::frame::{Encoded, Frame, Number, Reader, encode};
-use crate::message::{Answer, Refusal, Request};
+use crate::message::{Answer, Crash, Refusal, Request};
 use desk::{Desk, Outcome};
 
 /// What the server needs of the machine that it runs on.
@@ -40,6 +40,9 @@ pub trait Machine {
 
     /// Most stack used since the start, and the room for it, in bytes.
     fn stack_bytes(&self) -> (u32, u32);
+
+    /// What ended the run before this one, where a panic or a fault did.
+    fn crash(&self) -> Option<Crash<'static>>;
 
     /// Whether a computation is going on: a pin, for an oscilloscope.
     fn busy(&mut self, _busy: bool) {}

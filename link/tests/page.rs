@@ -7,7 +7,7 @@ use bitspike_link::frame::{Encoded, FRAME, Number, PAYLOAD, Reader, crc32, encod
 use bitspike_link::message::{
     Answer, Content, Identity, ModelIdentity, Part, Progress, Refusal, Request,
 };
-use bitspike_link::{PIECE_BYTES, PROTOCOL_VERSION};
+use bitspike_link::{CRASH_BYTES, PIECE_BYTES, PROTOCOL_VERSION};
 
 fn page() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/protocol.md");
@@ -31,7 +31,7 @@ fn conversation() -> Vec<(&'static str, Encoded)> {
     let request = |sequence, request| encode(at(sequence), &request).expect("it fits");
     let answer = |sequence, answer| encode(at(sequence), &answer).expect("it fits");
     let identity = Answer::Identity(Identity {
-        protocol: 1,
+        protocol: 2,
         firmware: "0.1.0",
         board: "m3",
         model_format: 1,
@@ -54,6 +54,7 @@ fn conversation() -> Vec<(&'static str, Encoded)> {
             sample: false,
         }),
         transfer: None,
+        crash: None,
     });
     let sample = [200; 36];
     vec![
@@ -227,6 +228,7 @@ fn the_page_numbers_every_message_as_this_crate_does() {
     assert_eq!(payload(&progress), [2, 1, 0, 0, 0, 0, 0, 0, 0]);
     for (name, value) in [
         ("version ", usize::from(PROTOCOL_VERSION)),
+        ("at most ", CRASH_BYTES),
         ("at most ", PIECE_BYTES),
         ("at most ", PAYLOAD),
         ("at most ", FRAME),

@@ -6,9 +6,9 @@ use bitspike_core::hash::StateHash;
 use bitspike_core::model::{MAX_LAYERS, Model, Sizes};
 use bitspike_core::network::Network;
 use bitspike_link::frame::{Number, Reader, crc32, encode, encode_payload};
-use bitspike_link::message::{Answer, Content, Part, Refusal, Request};
+use bitspike_link::message::{Answer, Content, Crash, Part, Refusal, Request};
 use bitspike_link::server::{Machine, serve};
-use bitspike_link::{PIECE_BYTES, PROTOCOL_VERSION};
+use bitspike_link::{CRASH_BYTES, PIECE_BYTES, PROTOCOL_VERSION};
 use proptest::prelude::*;
 
 /// The small model that the tests of core share: 36 bytes of input, 4 steps, 3 classes.
@@ -18,6 +18,13 @@ fn included() -> Vec<u32> {
     let words = FILE.as_chunks().0.iter();
     words.map(|word| u32::from_le_bytes(*word)).collect()
 }
+
+/// The longest record that there is.
+const CRASH: Option<Crash<'static>> = Some(Crash {
+    what: "index out of bounds: the len is 12 but it is 123",
+    file: "a/path/of/which/only/the/end/is/kept/src/main.rs",
+    line: u32::MAX,
+});
 
 /// A machine that reads a script and ends with it.
 struct Script {
@@ -46,6 +53,9 @@ impl Machine for Script {
     }
     fn stack_bytes(&self) -> (u32, u32) {
         (77, 100)
+    }
+    fn crash(&self) -> Option<Crash<'static>> {
+        CRASH
     }
 }
 
@@ -117,6 +127,65 @@ fn transfer(what: Content, content: &[u8], size: usize) -> Vec<Request<'_>> {
 }
 
 const SAMPLE: [u8; 36] = [200; 36];
+
+#[test]
+fn the_longest_identity_fits_a_frame_and_says_what_ended_the_last_run() {
+    struct Longest(Script);
+    impl Machine for Longest {
+        fn receive(&mut self) -> Option<u8> {
+            self.0.receive()
+        }
+        fn send(&mut self, bytes: &[u8]) -> bool {
+            self.0.send(bytes)
+        }
+        fn board(&self) -> &'static str {
+            "stm32f4-discovery-and-more"
+        }
+        fn firmware(&self) -> &'static str {
+            "10.20.300-alpha.1"
+        }
+        fn instructions(&mut self) -> u64 {
+            0
+        }
+        fn stack_bytes(&self) -> (u32, u32) {
+            (1, 2)
+        }
+        fn crash(&self) -> Option<Crash<'static>> {
+            CRASH
+        }
+    }
+    let crash = CRASH.unwrap();
+    assert_eq!(
+        (crash.what.len(), crash.file.len()),
+        (CRASH_BYTES, CRASH_BYTES)
+    );
+    let begin = Request::Begin {
+        what: Content::Sample,
+        bytes: 36,
+        crc: 0,
+    };
+    let requests = [Request::Identify, begin, Request::Identify];
+    let input = requests.iter().enumerate();
+    let input = input.flat_map(|(index, request)| encode(at(index as u16), request).unwrap());
+    let mut machine = Longest(Script {
+        input: input.collect(),
+        output: Vec::new(),
+        clock: 0,
+    });
+    serve::<MAX_LAYERS>(&mut machine, &mut vec![0; room()], &included());
+    let mut reader = Reader::new();
+    let mut identities = 0;
+    for byte in machine.0.output {
+        if let Some(frame) = reader.feed(byte)
+            && let Ok(Answer::Identity(identity)) = postcard::from_bytes(frame.payload)
+        {
+            assert_eq!(identity.crash, CRASH);
+            identities += 1;
+        }
+    }
+    // The second one has a model and a transfer too.
+    assert_eq!(identities, 2);
+}
 
 #[test]
 fn a_run_equals_the_host() {

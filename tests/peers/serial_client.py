@@ -148,7 +148,7 @@ class Device:
         number, fields = self.ask(b"\x00")
         assert number == 0
         identity = {"protocol": fields.number("H")}
-        assert identity["protocol"] == 1, "another version of the protocol"
+        assert identity["protocol"] == 2, "another version of the protocol"
         identity["firmware"], identity["board"] = fields.text(), fields.text()
         names = ["model_format", "state_format", "memory_bytes", "free_bytes", "stack_bytes",
                  "stack_limit_bytes", "damaged_frames"]
@@ -158,6 +158,13 @@ class Device:
             names = ["checksum", "file_bytes", "state_bytes", "sample_bytes", "packed", "layers",
                      "classes", "steps", "loaded", "sample"]
             identity["model"] = dict(zip(names, fields.numbers("4I?BHI??")))
+        identity["transfer"] = None
+        if fields.number("B"):
+            identity["transfer"] = dict(zip(["what", "bytes", "received"], fields.numbers("BII")))
+        identity["crash"] = None
+        if fields.number("B"):
+            what, file = fields.text(), fields.text()
+            identity["crash"] = {"what": what, "file": file, "line": fields.number("I")}
         return identity
 
     def transfer(self, what, content):

@@ -139,10 +139,11 @@ pub(crate) fn build(
     let model_bytes = bytes.len() as u64;
     if model_bytes > board.flash_bytes {
         return Err(Failure::DoesNotFit(format!(
-            "{} does not fit {}: the model takes {model_bytes} bytes, there are {} of flash",
+            "{} does not fit {}: the model takes {model_bytes} bytes, there are {} of flash; {}",
             model.display(),
             board.title,
-            board.flash_bytes
+            board.flash_bytes,
+            way_out(&model, board, name)
         )));
     }
 
@@ -158,13 +159,12 @@ pub(crate) fn build(
         ])
         .env("BITSPIKE_MODEL", &model);
     let messages = capture_or(&mut command, |text| {
-        overflow(text).map(|what| {
+        shortage(text, board).map(|what| {
             Failure::DoesNotFit(format!(
-                "{} does not fit {}, which has {} bytes of flash and {} of RAM: {what}",
+                "{} does not fit {}: {what}; {}",
                 model.display(),
                 board.title,
-                board.flash_bytes,
-                board.ram_bytes
+                way_out(&model, board, name)
             ))
         })
     })?;
@@ -177,13 +177,14 @@ pub(crate) fn build(
     let size = footprint(&elf)?;
     if size.flash_bytes > board.flash_bytes || size.ram_bytes > board.ram_bytes {
         return Err(Failure::DoesNotFit(format!(
-            "{} does not fit {}: {} of {} bytes of flash, {} of {} bytes of RAM",
+            "{} does not fit {}: {} of {} bytes of flash, {} of {} bytes of RAM; {}",
             model.display(),
             board.title,
             size.flash_bytes,
             board.flash_bytes,
             size.ram_bytes,
-            board.ram_bytes
+            board.ram_bytes,
+            way_out(&model, board, name)
         )));
     }
     let mut runner = board.runner(&elf);
@@ -221,12 +222,42 @@ pub(crate) fn prepare(board: &Board, toolchain: &Toolchain, programs: &[&str]) -
     capture(&mut command).map(|_| ())
 }
 
-/// What the linker says of a region that is too small.
-fn overflow(messages: &str) -> Option<&str> {
+/// What is too small, with both sizes: by `serve` itself, or by what the linker says of a region.
+fn shortage(messages: &str, board: &Board) -> Option<String> {
+    if let Some(at) = messages.find("the network's state and a sample take ") {
+        return messages[at..].lines().next().map(str::to_owned);
+    }
+    // A line a section, each with all that is behind the region's end.
     let line = messages
         .lines()
-        .find(|line| line.contains("will not fit in region"))?;
-    Some(line.split_once("error: ").map_or(line, |(_, what)| what))
+        .rfind(|line| line.contains("will not fit in region"))?;
+    let (_, region) = line.split_once("in region '")?;
+    let over = line.rsplit_once("overflowed by ").and_then(|(_, bytes)| {
+        let digits = bytes.split(' ').next()?;
+        digits.parse::<u64>().ok()
+    })?;
+    let (what, there) = match region.split('\'').next()? {
+        "RAM" => ("RAM", board.ram_bytes),
+        _ => ("flash", board.flash_bytes),
+    };
+    Some(format!(
+        "program and model take {} bytes of {what}, there are {there}",
+        there + over
+    ))
+}
+
+/// What to do where a model does not fit.
+fn way_out(model: &Path, board: &Board, program: &str) -> String {
+    let model = model.display();
+    let boards = format!("`bitspike cost {model}` shows the boards that hold it");
+    if program == "serve" && board.emulator().is_some() {
+        format!(
+            "{boards}; `bitspike verify {model} --on {}` takes `classify`, which needs less RAM",
+            board.name
+        )
+    } else {
+        boards
+    }
 }
 
 /// Cargo's flag for a target of the firmware package: its binaries and its on-target tests.
@@ -280,4 +311,26 @@ fn keep(built: &Path, name: &str) -> Outcome<PathBuf> {
 
 fn digest(bytes: &[u8]) -> u64 {
     crc::Crc::<u64>::new(&crc::CRC_64_XZ).checksum(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_is_named_with_both_sizes() {
+        let board = boards::find("m0").expect("the micro:bit is there");
+        let linker = "rust-lld: error: section '.bss' will not fit in region 'RAM': overflowed by 100 bytes\n\
+                      rust-lld: error: section '.uninit' will not fit in region 'RAM': overflowed by 216 bytes\n";
+        assert_eq!(
+            shortage(linker, &board).as_deref(),
+            Some("program and model take 16600 bytes of RAM, there are 16384")
+        );
+        let flash = "rust-lld: error: section '.rodata' will not fit in region 'FLASH': overflowed by 8 bytes";
+        assert_eq!(
+            shortage(flash, &board).as_deref(),
+            Some("program and model take 262152 bytes of flash, there are 262144")
+        );
+        assert_eq!(shortage("error: expected `;`", &board), None);
+    }
 }

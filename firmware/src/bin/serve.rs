@@ -9,7 +9,8 @@
 use bitspike_core::model::MAX_LAYERS;
 use bitspike_firmware::model::{INPUT_WORDS, SIZES, STATE_WORDS, WORDS};
 use bitspike_firmware::serial::Serial;
-use bitspike_firmware::{Board, RAM_BYTES, ThisBoard, entry, stack};
+use bitspike_firmware::{Board, RAM_BYTES, ThisBoard, entry, shortage, stack};
+use bitspike_link::message::Crash;
 use bitspike_link::server::{self, Machine};
 use embedded_hal::digital::OutputPin;
 use static_cell::ConstStaticCell;
@@ -31,9 +32,14 @@ const MEMORY_WORDS: usize = {
     let room = RAM_BYTES - RESERVED;
     (if room < MOST { room } else { MOST }) / 4
 };
+/// What the included model needs of them.
+const NEEDED_WORDS: usize = STATE_WORDS + INPUT_WORDS;
+/// Said where it is more: with both sizes, which `cargo xtask firmware` shows.
+const SHORTAGE: [u8; shortage::LENGTH] = shortage::shortage(4 * NEEDED_WORDS, 4 * MEMORY_WORDS);
 const _: () = assert!(
-    STATE_WORDS + INPUT_WORDS <= MEMORY_WORDS,
-    "the network's state and the stack of `serve` will not fit in region RAM"
+    NEEDED_WORDS <= MEMORY_WORDS,
+    "{}",
+    shortage::text(&SHORTAGE)
 );
 
 static MEMORY: ConstStaticCell<[u32; MEMORY_WORDS]> = ConstStaticCell::new([0; MEMORY_WORDS]);
@@ -70,6 +76,10 @@ impl<B: Board> Machine for Device<B> {
         (stack::high_water() as u32, stack::limit() as u32)
     }
 
+    fn crash(&self) -> Option<Crash<'static>> {
+        self.board.crash()
+    }
+
     fn busy(&mut self, busy: bool) {
         // The pins of these boards cannot fail, and a decision does not hang on one.
         let _ = if busy {
@@ -83,7 +93,7 @@ impl<B: Board> Machine for Device<B> {
 #[entry]
 fn main() -> ! {
     stack::paint();
-    let mut board = ThisBoard::take();
+    let mut board = ThisBoard::take_to_serve();
     let line = board.open_serial();
     let memory = MEMORY.try_take().map_or(&mut [][..], |words| words);
     let mut device = Device { board, line };

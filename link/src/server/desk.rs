@@ -154,6 +154,7 @@ impl<'m, const LAYERS: usize> Desk<'m, LAYERS> {
                 sample: self.has_sample,
             }),
             transfer: self.transfer.map(|transfer| transfer.progress),
+            crash: machine.crash(),
         }
     }
 

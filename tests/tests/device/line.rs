@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bitspike_core::model::MAX_LAYERS;
 use bitspike_core::random::Xorshift32;
+use bitspike_link::message::Crash;
 use bitspike_link::server::{Machine, serve};
 use bitspike_trainer::device::Port;
 
@@ -113,6 +114,10 @@ impl Machine for Inside {
 
     fn stack_bytes(&self) -> (u32, u32) {
         (0, 1)
+    }
+
+    fn crash(&self) -> Option<Crash<'static>> {
+        None
     }
 }
 

@@ -3,7 +3,9 @@
 //! A device in this process has a clock of its own, so that ten thousand requests over a bad line take
 //! seconds; what concerns machines runs `serve` on them.
 
+mod crash;
 mod line;
+mod room;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -380,7 +382,7 @@ fn a_device_that_is_silent_or_speaks_another_protocol_is_named_in_time() {
     };
     let error = answering(vec![0, 9, 0, 1, 2, 3]);
     assert!(
-        matches!(error, LinkError::Protocol { device: 9, host: 1 }),
+        matches!(error, LinkError::Protocol { device: 9, host: 2 }),
         "{error}"
     );
     let error = answering(b"\x77what".to_vec());
@@ -421,19 +423,25 @@ struct Machine {
 
 impl Machine {
     fn start(name: &str, model: &Path) -> Self {
-        let mut firmware = Firmware::build(name, "serve", model);
+        Self::of(&Firmware::build(name, "serve", model), &[])
+    }
+
+    /// One that runs this image, by an emulator that is told `more`.
+    fn of(firmware: &Firmware, more: &[String]) -> Self {
+        let mut runner = firmware.runner.clone();
         // A port that was free a moment ago.
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
             .expect("a free port")
             .port();
-        for word in &mut firmware.runner {
+        for word in &mut runner {
             if word == "stdio" {
                 *word = format!("tcp:127.0.0.1:{port},server=on,wait=off");
             }
         }
-        let child = Command::new(&firmware.runner[0])
-            .args(&firmware.runner[1..])
+        let child = Command::new(&runner[0])
+            .args(&runner[1..])
+            .args(more)
             .stdin(Stdio::null())
             .spawn()
             .expect("the emulator starts; `cargo xtask setup` brings it");

@@ -44,7 +44,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Say who the device is: board, versions, model, memory, stack
+    /// Say who the device is: board, versions, model, memory, stack, what ended its last run
     Info {
         #[command(flatten)]
         line: Line,
@@ -243,6 +243,9 @@ fn info(line: &Line, json: bool) -> Result<()> {
         device.stack_bytes,
         device.stack_limit_bytes
     )?;
+    if let Some(crash) = &device.crash {
+        say!("  the last run ended in {crash}")?;
+    }
     match device.model {
         Some(model) => say!(
             "  model {:08x} ({}): {} bytes, {} layers, {} classes, {} steps, samples of {} bytes",

@@ -9,6 +9,7 @@ use bitspike_link::message::{Answer, Content, Identity, Part, Request};
 use bitspike_link::{PIECE_BYTES, PROTOCOL_VERSION};
 use serde::Serialize;
 
+use super::error::{RESTORE, SAVE};
 use super::{LinkError, Port};
 
 /// Fewest bytes of a piece, however bad the line.
@@ -59,6 +60,30 @@ pub struct Identified {
     pub damaged_frames: u32,
     /// Its model.
     pub model: Option<IdentifiedModel>,
+    /// What ended the run of its firmware before this one, where a panic or a fault did.
+    pub crash: Option<IdentifiedCrash>,
+}
+
+/// How a run of the firmware ended that did not end by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IdentifiedCrash {
+    /// What happened, in the firmware's words.
+    pub what: String,
+    /// The end of the source file's path; empty for a fault of the processor.
+    pub file: String,
+    /// The line in it; for a fault the address of the instruction.
+    pub line: u32,
+}
+
+impl std::fmt::Display for IdentifiedCrash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { what, file, line } = self;
+        if file.is_empty() {
+            write!(f, "a fault at address {line:#010x}: {what}")
+        } else {
+            write!(f, "a panic at {file}:{line}: {what}")
+        }
+    }
 }
 
 /// Which model a device uses.
@@ -207,15 +232,16 @@ impl Client {
     /// Loads a model file into the device's memory; `progress` is told the bytes of each piece.
     ///
     /// # Errors
-    /// [`LinkError::Refused`] where it does not fit or is not accepted; the device then has the model
-    /// that it had, or the one in its firmware.
+    /// [`LinkError::Refused`] where it does not fit, with what it takes and what there is, or is not
+    /// accepted; the device then has the model that it had, or the one in its firmware.
     pub fn load_model(&mut self, file: &[u8], progress: impl FnMut(usize)) -> Result<()> {
         self.identify()?;
         let loaded = self.identified.model.is_some_and(|model| model.loaded);
         if loaded && file.len() > self.identified.free_bytes as usize {
-            self.done("unload", Request::Unload)?;
+            self.unload()?;
         }
-        self.transfer(Content::Model, file, progress)?;
+        self.transfer(Content::Model, file, progress)
+            .map_err(|error| error.with_room(file, &self.identified))?;
         self.identify().map(|_| ())
     }
 
@@ -249,7 +275,7 @@ impl Client {
     /// # Errors
     /// [`LinkError::Refused`] where the device has no room for it.
     pub fn save(&mut self) -> Result<Vec<u8>> {
-        let bytes = self.ask("save", Request::Save, |answer| match answer {
+        let bytes = self.ask(SAVE, Request::Save, |answer| match answer {
             Answer::Saved { bytes } => Some(bytes as usize),
             _ => None,
         })?;
@@ -385,7 +411,7 @@ impl Client {
         let name = match what {
             Content::Model => "load the model",
             Content::Sample => "load the sample",
-            Content::State => "restore the state",
+            Content::State => RESTORE,
         };
         self.done(
             name,
@@ -547,6 +573,7 @@ impl Identified {
             stack_limit_bytes: 0,
             damaged_frames: 0,
             model: None,
+            crash: None,
         }
     }
 
@@ -578,6 +605,11 @@ impl From<Identity<'_>> for Identified {
                 classes: model.classes,
                 steps: model.steps,
                 loaded: model.loaded,
+            }),
+            crash: identity.crash.map(|crash| IdentifiedCrash {
+                what: crash.what.into(),
+                file: crash.file.into(),
+                line: crash.line,
             }),
         }
     }

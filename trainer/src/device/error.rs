@@ -3,9 +3,15 @@
 use std::io;
 use std::time::Duration;
 
+use bitspike_core::model::{MAX_LAYERS, Model};
 use bitspike_link::message::Refusal;
 
+use super::Identified;
 use crate::Error;
+
+/// Names of requests that are refused in words of their own.
+pub(super) const SAVE: &str = "save";
+pub(super) const RESTORE: &str = "restore the state";
 
 /// Why a device did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -98,10 +104,17 @@ impl LinkError {
                 "it has no model; `bitspike device load` brings one".into(),
             ),
             Refusal::NoSample => (Refused::NoSample, "no sample is loaded".into()),
-            Refusal::Memory { needed, free } => (
-                Refused::Memory,
-                format!("it takes {needed} bytes of memory, there are {free}"),
-            ),
+            Refusal::Memory { needed, free } => {
+                let way_out = match request {
+                    SAVE | RESTORE => {
+                        "; a saved state stands beside model, state and sample: there is more room with the model \
+                         in the firmware, or on a board with more RAM"
+                    }
+                    _ => "; a board with more RAM holds it",
+                };
+                let sizes = format!("it takes {needed} bytes of memory, there are {free}");
+                (Refused::Memory, sizes + way_out)
+            }
             Refusal::NoTransfer => (Refused::Transfer, "no transfer has begun".into()),
             Refusal::Offset { expected, got } => (
                 Refused::Transfer,
@@ -137,6 +150,55 @@ impl LinkError {
             ),
             Refusal::Count => (Refused::Range, "a number is 0 or too large".into()),
         };
+        Self::Refused { request, kind, why }
+    }
+
+    /// For a model that does not fit: what all of it takes, what the device has, and what to do.
+    /// The device's own words where the file is none.
+    pub(crate) fn with_room(self, file: &[u8], device: &Identified) -> Self {
+        let Self::Refused {
+            request,
+            kind: Refused::Memory,
+            why,
+        } = self
+        else {
+            return self;
+        };
+        let kind = Refused::Memory;
+        let words: Vec<u32> = file
+            .as_chunks()
+            .0
+            .iter()
+            .copied()
+            .map(u32::from_le_bytes)
+            .collect();
+        let Ok(model) = Model::<MAX_LAYERS>::new(&words) else {
+            return Self::Refused { request, kind, why };
+        };
+        let sizes = model.sizes();
+        let state = 4 * sizes.memory_words();
+        let sample = sizes.input_bytes.next_multiple_of(4);
+        let (used, all) = (state + sample, file.len() + state + sample);
+        let (memory, free) = (device.memory_bytes, device.free_bytes);
+        let board = &device.board;
+        let beside = if file.len() > free as usize {
+            format!(", and {free} for the file while the model in its firmware is in use")
+        } else {
+            String::new()
+        };
+        let way_out = if used <= memory as usize {
+            format!(
+                "with the model in the firmware the file stays in flash, and {used} bytes do: \
+                 `cargo xtask firmware {board} --bin serve --model FILE`, or `flash` in place of `firmware`"
+            )
+        } else {
+            "`bitspike cost FILE` shows the boards that hold it".into()
+        };
+        let why = format!(
+            "the model takes {all} bytes of memory ({} of the file, {state} of the network's state, {sample} of a \
+             sample), there are {memory}{beside}; {way_out}",
+            file.len(),
+        );
         Self::Refused { request, kind, why }
     }
 

@@ -5,6 +5,6 @@ mod client;
 mod error;
 mod port;
 
-pub use client::{Client, Identified, IdentifiedModel, Ran, Stepped, Timing};
+pub use client::{Client, Identified, IdentifiedCrash, IdentifiedModel, Ran, Stepped, Timing};
 pub use error::{LinkError, Refused};
 pub use port::{Port, SERIAL_BAUD, open, serial_ports};
