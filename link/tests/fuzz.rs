@@ -81,7 +81,7 @@ fn sound() -> Vec<Vec<u8>> {
         Request::Unload,
         Request::Identify,
     ];
-    requests.extend(rest.iter().map(|request| payload(request)));
+    requests.extend(rest.iter().map(payload));
     requests
 }
 
