@@ -23,6 +23,7 @@
 
 mod table;
 
+use crate::kernel::dense::tables;
 use crate::kernel::{Kernel, event};
 use crate::model::{InputKind, Layer, Model, WeightOrder};
 
@@ -72,6 +73,8 @@ impl Class {
 pub enum Part {
     /// A step of a layer with the dense kernel, its neurons included.
     Dense,
+    /// The same where positions share tables of the sums of taps.
+    Shared,
     /// A step of a layer with the event-driven kernel, its neurons included.
     Event,
     /// The same where the spikes under a position are more than the kernel notes, and each position
@@ -87,8 +90,9 @@ pub enum Part {
 
 impl Part {
     /// Every part, in the order of the table.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Dense,
+        Self::Shared,
         Self::Event,
         Self::Scan,
         Self::Load,
@@ -116,6 +120,18 @@ pub fn terms(part: Part, layer: &Layer, spikes: f64) -> [f64; TERMS] {
             shape.positions * shape.places * shape.outputs * div_ceil(shape.taps, 256),
             neurons,
         ],
+        Part::Shared => {
+            let passes = div_ceil(shape.positions, 16) * shape.places * div_ceil(shape.taps, 32);
+            &[
+                1.0,
+                shape.positions,
+                passes,
+                passes * shape.outputs,
+                shape.positions * shape.places * div_ceil(shape.taps, 32),
+                spikes * shape.reach,
+                neurons,
+            ]
+        }
         Part::Event => {
             let met = spikes * shape.reach;
             &[
@@ -164,6 +180,25 @@ pub fn terms(part: Part, layer: &Layer, spikes: f64) -> [f64; TERMS] {
     terms
 }
 
+/// The part that the dense kernel runs for a layer: where there are several positions they share
+/// tables, on all but the smallest cores.
+pub fn dense_part(class: Class, layer: &Layer) -> Part {
+    let ([height, width], _) = layer.pool();
+    let output = layer.output();
+    let positions = usize::from(output.height) * usize::from(output.width);
+    let taps = layer.taps() * height * width;
+    if tables::pay(
+        class == Class::ArmV6M,
+        positions,
+        output.channels.into(),
+        taps,
+    ) {
+        Part::Shared
+    } else {
+        Part::Dense
+    }
+}
+
 /// The part that the event-driven kernel runs for a layer that reads `spikes` spikes, spread evenly:
 /// it notes as many under one position as [`kernel::event`](crate::kernel::event) has room for,
 /// fewer on the smallest cores.
@@ -179,6 +214,7 @@ pub fn event_part(class: Class, layer: &Layer, spikes: f64) -> Part {
 /// Instructions of a part for a layer that reads `spikes` spikes in a step.
 pub fn instructions(class: Class, part: Part, layer: &Layer, spikes: f64) -> f64 {
     let part = match part {
+        Part::Dense => dense_part(class, layer),
         Part::Event => event_part(class, layer, spikes),
         other => other,
     };
@@ -207,7 +243,10 @@ pub fn stack_bytes<const LAYERS: usize>(class: Class, model: &Model<'_, LAYERS>)
         let parts: &[Part] = if kind.is_graded() {
             &[Part::Load, Part::Driven]
         } else {
-            &[step_part(layer, kind)]
+            match step_part(layer, kind) {
+                Part::Dense => &[dense_part(class, layer)],
+                _ => &[Part::Event],
+            }
         };
         let of = parts.iter().map(|part| table::stack_bytes(class, *part));
         most = most.max(of.max().unwrap_or(0));

@@ -5,11 +5,11 @@
 //! weights is held against them; without a popcount instruction carry-save adders leave four words
 //! to count of eight.
 
-mod tables;
+pub(crate) mod tables;
 
 use super::counters;
 use super::geometry::Geometry;
-use super::{BLOCK, Outputs, Sums, Visit};
+use super::{BLOCK, Outputs, SMALL, Sums, Visit};
 use crate::bits;
 use crate::model::{Input, InputKind, Layer, WeightOrder};
 
@@ -32,7 +32,9 @@ impl Sums for Dense {
             Input::U8(_) | Input::I8(_) => return,
         };
         let geometry = Geometry::new(layer);
-        if tables::pay(&geometry) {
+        let positions = geometry.output[0] * geometry.output[1];
+        let places = geometry.window[0] * geometry.window[1];
+        if tables::pay(SMALL, positions, geometry.outputs, geometry.taps() * places) {
             tables::sums(&geometry, weights, words, flip, visit);
         } else {
             one_by_one(&geometry, weights, words, flip, visit);

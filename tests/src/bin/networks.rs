@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bitspike_core::cost::{Class, Part, event_part, instructions, terms};
+use bitspike_core::cost::{Class, Part, dense_part, event_part, instructions, terms};
 use bitspike_core::kernel::Kernel;
 use bitspike_core::model::{InputKind, Model, WeightOrder};
 use bitspike_tests::device::read_model;
@@ -221,6 +221,7 @@ fn costs(model: &Model<'_>, kernel: &str, rates: &Rates) -> Vec<Value> {
         costs.push(json!({
             "parts": Class::ALL.map(|class| {
                 let part = match part {
+                    Part::Dense => dense_part(class, layer),
                     Part::Event => event_part(class, layer, spikes),
                     other => other,
                 };

@@ -7,7 +7,7 @@
 //! added up in bytes, and 128s of those in nibbles again.
 
 use super::super::geometry::Geometry;
-use super::super::{BLOCK, Counts, Outputs, SMALL, Visit};
+use super::super::{BLOCK, Counts, Outputs, Visit};
 use crate::bits;
 
 /// Words of nibbles.
@@ -26,12 +26,10 @@ type Bytes = [u32; 2 * WIDE];
 /// Weights of the taps at hand of an output, and what it has counted ([`Bytes`]).
 type Row = [u32; 1 + 2 * WIDE];
 
-/// Whether a layer has so many positions and outputs that tables pay; not where there is little
-/// stack, of which they take 3.5 KB.
-pub(super) fn pay(geometry: &Geometry) -> bool {
-    let positions = geometry.output[0] * geometry.output[1];
-    let places = geometry.window[0] * geometry.window[1];
-    !SMALL && positions >= 8 && geometry.outputs >= 8 && geometry.taps() * places < LARGEST
+/// Whether a layer has so many positions and outputs that tables pay; not on the smallest cores
+/// (`small`), which have little stack, of which they take 3.5 KB.
+pub(crate) fn pay(small: bool, positions: usize, outputs: usize, taps_and_places: usize) -> bool {
+    !small && positions >= 8 && outputs >= 8 && taps_and_places < LARGEST
 }
 
 /// As [`Sums::sums`](super::Sums::sums), for a layer whose tables [`pay`].
