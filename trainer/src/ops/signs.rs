@@ -1,7 +1,7 @@
 //! The gradient of the input of a layer with binary weights, without a multiplication.
 //!
 //! What reaches an input is a sum of gradients with the signs of its weights. All sums that
-//! [`GROUP`] outputs can give are tabulated, for [`LANES`] samples at once; each weight group then
+//! `GROUP` outputs can give are tabulated, for `LANES` samples at once; each weight group then
 //! costs one addition of a table's row (the method of four Russians). Average pooling is left to
 //! the end: the sums are those of the binary kernel, and a box over them makes the pooled one.
 
