@@ -23,7 +23,6 @@ compile_error!("model files are used in place and are little-endian");
 
 pub mod bits;
 pub mod cost;
-mod crc;
 pub mod decode;
 pub mod encode;
 pub mod hash;

@@ -199,14 +199,13 @@ impl Band {
     /// Notes the spikes of a word whose first bit meets `tap`; returns how many are noted then, also
     /// those without room.
     #[inline(always)]
-    fn note(&mut self, mut spikes: u32, tap: usize, mut len: usize) -> usize {
-        while spikes != 0 {
+    fn note(&mut self, spikes: u32, tap: usize, mut len: usize) -> usize {
+        bits::visit_set(spikes, |bit| {
             if let Some(slot) = self.spikes.get_mut(len) {
-                *slot = (tap + spikes.trailing_zeros() as usize) as u16;
+                *slot = (tap + bit) as u16;
             }
             len += 1;
-            spikes &= spikes - 1;
-        }
+        });
         len
     }
 

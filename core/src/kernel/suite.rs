@@ -359,10 +359,12 @@ fn case(kernel: Kernel) -> impl Strategy<Value = Case> {
     };
     prop::sample::select(kinds).prop_flat_map(move |input| {
         let side = || 3u16..12;
-        // Some are wide, some higher than the event kernel lists rows.
+        // Some have many channels, some are higher or wider than others; the event-driven kernel
+        // notes 64 columns at a time.
         let shape = prop_oneof![
             8 => (side(), side(), prop_oneof![1u16..5, 30u16..70]),
             1 => (66u16..70, 3u16..6, 1u16..3),
+            1 => (3u16..6, 66u16..140, 1u16..3),
         ]
         .prop_map(|(height, width, channels)| [height, width, channels]);
         let layers = prop::collection::vec(layer(kernel), 1..4);
@@ -408,7 +410,8 @@ fn layer(kernel: Kernel) -> impl Strategy<Value = LayerCase> {
         outputs().prop_map(|outputs| Operation::Linear { outputs }),
         (
             outputs(),
-            [1u16..5, 1u16..5],
+            // With pooling up to 21 rows, more than the event-driven kernel looks at together.
+            (prop_oneof![8 => 1u16..5, 1 => 5u16..8], 1u16..5).prop_map(|(y, x)| [y, x]),
             [1u16..3, 1u16..3],
             [0u16..3, 0u16..3]
         )

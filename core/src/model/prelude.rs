@@ -1,13 +1,17 @@
 //! The fixed words at the start of a model file.
 
+use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
+
 use super::error::ModelError;
-use crate::crc::Crc32;
 
 /// Version of the format that this crate writes and reads.
 pub const FORMAT_VERSION: u32 = 1;
 
 /// `BSNN` in little-endian order.
 pub(super) const MAGIC: u32 = u32::from_le_bytes(*b"BSNN");
+/// CRC-32 of the whole file, its own word left out (the one of zip and Ethernet). Bit by bit: flash
+/// counts more than the time of one pass over a file.
+const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
 /// Index of each word of the prelude.
 pub(crate) mod word {
@@ -197,13 +201,13 @@ impl Sizes {
     }
 }
 
-/// CRC-32 (the one of zip and Ethernet) of `file` without its checksum word, which a saved state has in the same place.
+/// CRC-32 of `file` without its checksum word, which a saved state has in the same place.
 pub(crate) fn checksum(file: &[u32]) -> u32 {
-    let mut digest = Crc32::new();
+    let mut digest = CRC.digest();
     let (before, rest) = file.split_at(word::CRC.min(file.len()));
-    digest.update(before);
-    digest.update(rest.get(1..).unwrap_or(&[]));
-    digest.finish()
+    digest.update(bytemuck::cast_slice(before));
+    digest.update(bytemuck::cast_slice(rest.get(1..).unwrap_or(&[])));
+    digest.finalize()
 }
 
 /// Packs the bytes of an included model file into words, in a `const`.
