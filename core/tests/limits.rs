@@ -312,3 +312,33 @@ fn a_decision_of_65536_steps_runs() {
     // The membrane grows by 1 a step, passes the threshold of 1 in the second, and saturates.
     assert_eq!((network.score(0), network.membrane(0, 0)), (65_535, 32_767));
 }
+
+/// Counters of the kernels at their limits: every input spikes and meets a weight of +1.
+#[test]
+fn counters_hold_as_many_spikes_as_meet_a_position() {
+    // 15 in a nibble, 255 in a byte, 1,016 in planes; 1,919 in the tables that positions share.
+    let taps: &[u16] = if cfg!(miri) {
+        &[16, 256]
+    } else {
+        &[15, 16, 48, 255, 256, 1016, 1017, 1919, 1920, 4095]
+    };
+    for order in [WeightOrder::InputMajor, WeightOrder::OutputMajor] {
+        for &taps in taps {
+            let layer = LayerSpec {
+                operation: conv(8, [1, 1], [0, 0]),
+                order,
+                ..LINEAR
+            };
+            let spec = network(InputKind::Spikes, [3, 3, taps], &[layer]);
+            let units = 9 * usize::from(taps);
+            let mut spikes = vec![255; units.div_ceil(8)];
+            if let Some(last) = spikes.last_mut()
+                && !units.is_multiple_of(8)
+            {
+                *last = (1 << (units % 8)) - 1;
+            }
+            let got = first_step(&file(&spec, &[8 * usize::from(taps)]), &spikes);
+            assert_eq!(got, [(taps.into(), taps.into(), 72)], "{order:?} {taps}");
+        }
+    }
+}
