@@ -6,6 +6,7 @@
 mod crash;
 mod line;
 mod room;
+mod stopped;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -20,7 +21,7 @@ use bitspike_core::network::Network;
 use bitspike_core::random::Xorshift32;
 use bitspike_link::frame::{Number, Reader, encode};
 use bitspike_link::message::{Answer, Part, Request};
-use bitspike_tests::cli::{bitspike, command};
+use bitspike_tests::cli::bitspike;
 use bitspike_tests::device::{Firmware, read_model, root, small_model};
 use bitspike_trainer::data::idx::Idx;
 use bitspike_trainer::device::{Client, LinkError, Port, Refused, Timing, open};
@@ -690,75 +691,5 @@ fn the_monitor_prints_a_line_a_step() {
         assert_eq!(raster.chars().count(), 9, "{line}");
         let count = network.spikes(0).count();
         assert!(line.ends_with(&format!("│ {count}")), "{count}: {line}");
-    }
-}
-
-/// Starts a command that draws for hours; gives it with the process id of its emulator (empty where
-/// there is no `ps`).
-#[cfg(unix)]
-fn drawing() -> (Child, impl Iterator<Item = std::io::Result<String>>, String) {
-    use std::io::{BufRead, BufReader};
-
-    let small = small_model();
-    let small = small.to_str().unwrap();
-    let arguments = ["device", "monitor", small, "--port", "emulator:m4"];
-    let arguments = [&arguments[..], &["--samples", "1000000"]].concat();
-    let mut running = command(root(), &arguments)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(running.stdout.take().unwrap()).lines();
-    lines.next().expect("it draws").unwrap();
-    let id = running.id().to_string();
-    (running, lines, ps(&["-o", "pid=", "--ppid", &id]))
-}
-
-#[cfg(unix)]
-fn ps(arguments: &[&str]) -> String {
-    let listed = Command::new("ps").args(arguments).output();
-    let text = listed.map_or_else(|_| Vec::new(), |listed| listed.stdout);
-    String::from_utf8_lossy(&text).trim().into()
-}
-
-/// Whether a process runs; one that has ended and was not asked for is listed as `Z`.
-#[cfg(unix)]
-fn runs(id: &str) -> bool {
-    let state = ps(&["-o", "stat=", "-p", id]);
-    !state.is_empty() && !state.starts_with('Z')
-}
-
-#[cfg(unix)]
-fn kill(signal: &str, running: &Child) {
-    let id = running.id().to_string();
-    let status = Command::new("kill").args([signal, &id]).status().unwrap();
-    assert!(status.success());
-}
-
-/// Stopped by a signal, the command ends with 130, and its emulator ends with it.
-#[cfg(unix)]
-#[test]
-fn a_stopped_command_takes_its_emulator_along() {
-    let (mut running, mut lines, emulator) = drawing();
-    kill("-TERM", &running);
-    // Its lines end with it.
-    while lines.next().is_some() {}
-    assert_eq!(running.wait().unwrap().code(), Some(130));
-    // Where there is no `ps`, the code must do.
-    assert!(emulator.is_empty() || !runs(&emulator), "{emulator} runs");
-}
-
-/// Nothing of this program runs when it is killed: the kernel ends the emulator.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_killed_command_leaves_no_emulator() {
-    let (mut running, _lines, emulator) = drawing();
-    assert!(runs(&emulator), "`ps` finds the emulator `{emulator}`");
-    kill("-KILL", &running);
-    assert_eq!(running.wait().unwrap().code(), None);
-    let start = Instant::now();
-    while runs(&emulator) {
-        let waited = start.elapsed();
-        assert!(waited < Duration::from_secs(5), "{emulator} runs on");
-        thread::sleep(Duration::from_millis(10));
     }
 }

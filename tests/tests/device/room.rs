@@ -10,6 +10,7 @@ use bitspike_core::model::{
 };
 use bitspike_tests::cli::bitspike;
 use bitspike_tests::device::root;
+use bitspike_trainer::device::{Client, Refused, Timing, open};
 
 /// Every emulated machine.
 const MACHINES: [&str; 7] = ["m0", "m3", "m4", "m7", "m33", "rv32", "rv32imac"];
@@ -152,4 +153,36 @@ fn a_file_without_room_is_refused_before_it_is_sent_and_may_stay_in_flash() {
         ];
         not_loaded(board, &needed, &parts);
     }
+}
+
+/// A saved state needs as much again.
+#[test]
+fn a_saved_state_without_room_is_refused_with_both_sizes() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let needed = model(dir.path(), 18, None);
+    let line = open("emulator:m0", Some(&needed.path)).expect("it fits the firmware");
+    let mut client = Client::open(line, Timing::default()).expect("it answers");
+    let free = client.identified().free_bytes;
+    for (error, request) in [
+        (client.save().expect_err("no room"), "save"),
+        (
+            client.restore(&vec![0; needed.state]).expect_err("no room"),
+            "restore the state",
+        ),
+    ] {
+        assert_eq!(error.kind(), Some(Refused::Memory), "{error}");
+        let text = error.to_string();
+        for part in [
+            request,
+            "it takes ",
+            &format!("bytes of memory, there are {free}; "),
+            "board with more RAM",
+        ] {
+            assert!(text.contains(part), "`{part}`: {text}");
+        }
+    }
+    // The device goes on with the model that it has.
+    let identified = client.identify().expect("it answers");
+    assert_eq!(identified.free_bytes, free);
+    assert!(identified.model.is_some(), "{identified:?}");
 }

@@ -3,8 +3,10 @@
 
 mod client;
 mod error;
+mod identity;
 mod port;
 
-pub use client::{Client, Identified, IdentifiedCrash, IdentifiedModel, Ran, Stepped, Timing};
+pub use client::{Client, Ran, Stepped, Timing};
 pub use error::{LinkError, Refused};
+pub use identity::{Identified, IdentifiedCrash, IdentifiedModel};
 pub use port::{Port, SERIAL_BAUD, open, serial_ports};
