@@ -1,10 +1,10 @@
 """Seconds of a training iteration of the paper's binarised networks in snnTorch, as a line of JSON.
 
-    target/peers/venv/bin/python tests/peers/snntorch_training.py mnist 100 128 5
+    target/peers/venv/bin/python tests/peers/snntorch_training.py mnist 100 128 5 cpu
 
-The arguments are the network (mnist or shd), time steps, batch and iterations; one more iteration
-runs before those that are timed. The networks are the published topologies: written here anew,
-step by step over all layers, the way snnTorch is used.
+The arguments are the network (mnist or shd), time steps, batch, iterations and the device (cpu or
+cuda); one more iteration runs before those that are timed. The networks are the published
+topologies: written here anew, step by step over all layers, the way snnTorch is used.
 """
 
 import json
@@ -75,18 +75,20 @@ def network(name):
 def main():
     name, steps, batch, iterations = sys.argv[1], *map(int, sys.argv[2:5])
     torch.manual_seed(1)
-    blocks = network(name)
+    device = torch.device(sys.argv[5])
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    blocks = network(name).to(device)
     rates = {"mnist": 0.00997, "shd": 0.000654}
     optimiser = torch.optim.Adam(blocks.parameters(), lr=rates[name])
     criterion = functional.mse_count_loss(correct_rate=0.8, incorrect_rate=0.2)
     if name == "mnist":
         lit = torch.rand(batch, 1, 28, 28) < 0.2
         still = torch.rand(batch, 1, 28, 28) * lit
-        inputs = [still] * steps
-        labels = torch.arange(batch) % 10
+        inputs = [still.to(device)] * steps
+        labels = (torch.arange(batch) % 10).to(device)
     else:
-        inputs = (torch.rand(steps, batch, 700) < 0.02).float()
-        labels = torch.arange(batch) % 20
+        inputs = (torch.rand(steps, batch, 700) < 0.02).float().to(device)
+        labels = (torch.arange(batch) % 20).to(device)
     seconds, warm = [], 0
     for _ in range(iterations + 1):
         start = time.perf_counter()
@@ -100,6 +102,7 @@ def main():
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+        wait()
         seconds.append(time.perf_counter() - start)
         if len(seconds) == 1:
             warm = time.process_time()

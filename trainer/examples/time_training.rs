@@ -2,17 +2,18 @@
 //! beside the same networks in snnTorch.
 //!
 //! ```text
-//! cargo run -p bitspike-trainer --example time_training -- mnist 100 128 5
+//! cargo run -p bitspike-trainer --example time_training -- mnist 100 128 5 cpu
 //! ```
 //!
-//! The arguments are the network (`mnist`, or `shd`), time steps, batch and iterations. One more
-//! iteration runs before those that are timed. Every iteration is whole: forward, loss, backward,
+//! The arguments are the network (`mnist`, or `shd`), time steps, batch, iterations, and the device
+//! (`cpu`, or `cuda`). One more iteration runs before those that are timed. Every iteration is whole: forward, loss, backward,
 //! update, thresholds.
 
 mod clock;
 
 use std::time::Instant;
 
+use bitspike_trainer::backend::Choice;
 use bitspike_trainer::config::Config;
 use bitspike_trainer::data::{Form, InputSpec};
 use bitspike_trainer::loss::Criterion;
@@ -20,6 +21,7 @@ use bitspike_trainer::net::{Mode, Network};
 use bitspike_trainer::optim::Move;
 use bitspike_trainer::{Error, Result};
 use candle_core::{Device, Tensor};
+use clap::ValueEnum;
 use clock::cpu_seconds;
 
 #[global_allocator]
@@ -27,10 +29,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let usage = || Error::usage("usage: time_training mnist|shd STEPS BATCH ITERATIONS");
-    let [name, numbers @ ..] = words.as_slice() else {
+    let usage = || Error::usage("usage: time_training mnist|shd STEPS BATCH ITERATIONS cpu|cuda");
+    let [name, numbers @ .., device] = words.as_slice() else {
         return Err(usage());
     };
+    let device = Choice::from_str(device, false)
+        .map_err(|_| usage())?
+        .device()?;
     let numbers: Option<Vec<usize>> = numbers.iter().map(|word| word.parse().ok()).collect();
     let Some([steps, batch, iterations]) = numbers.as_deref().and_then(|n| n.first_chunk()) else {
         return Err(usage());
@@ -49,6 +54,7 @@ fn main() -> Result<()> {
         batch * steps
     };
     let mut network = Network::new(&config, InputSpec { shape, form }, 1_000_000)?;
+    network.move_to(&device.device)?;
     let values = pixels(rows * shape.iter().product::<usize>(), rate);
     let inputs = Tensor::from_vec(values, (rows, shape[0], shape[1], shape[2]), &Device::Cpu)?;
     let labels: Vec<u8> = (0..batch).map(|index| (index % classes) as u8).collect();

@@ -10,13 +10,14 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 
 use super::command_line;
+use crate::cuda;
 use crate::outcome::{Failure, Outcome};
 use crate::run::{capture, cargo, root, stream, target_dir};
 
 /// Flags of `cargo xtask bench train`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask bench train                        ours alone\n  cargo xtask bench train --peer                 and the ratio to snnTorch, installed into target/peers\n  cargo xtask bench train --peer --threads 1     one thread each: CPU seconds mean something on a busy machine"
+    after_help = "Examples:\n  cargo xtask bench train                        ours alone\n  cargo xtask bench train --peer                 and the ratio to snnTorch, installed into target/peers\n  cargo xtask bench train --peer --threads 1     one thread each: CPU seconds mean something on a busy machine\n  cargo xtask bench train --peer --device cuda   both on an NVIDIA GPU; builds what `cargo xtask cuda` builds"
 )]
 pub(crate) struct Arguments {
     /// Time snnTorch 1.0 on PyTorch too, alternating; needs python3 with venv, and a network once
@@ -28,9 +29,19 @@ pub(crate) struct Arguments {
     /// Threads of both [default: all processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     threads: Option<u32>,
+    /// Where both train
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    device: Device,
     /// Write the rows as a JSON array
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+}
+
+/// Where a network trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Device {
+    Cpu,
+    Cuda,
 }
 
 /// Network, time steps, batch, iterations a round, and how many times the peer must be slower.
@@ -69,16 +80,11 @@ struct Row {
 
 /// Measures, prints, and fails where ours does not keep what the table of docs/results.md asks for.
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
-    stream(cargo().args([
-        "build",
-        "--quiet",
-        "--locked",
-        "--package",
-        "bitspike-trainer",
-        "--example",
-        "time_training",
-    ]))?;
-    let ours = target_dir().join("debug/examples/time_training");
+    let (ours, libraries) = program(arguments.device)?;
+    let device = match arguments.device {
+        Device::Cpu => "cpu",
+        Device::Cuda => "cuda",
+    };
     let python = arguments.peer.then(peer).transpose()?;
     let script = root().join("tests/peers/snntorch_training.py");
     let mut rows = Vec::new();
@@ -87,8 +93,13 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         for round in 1..=arguments.rounds {
             note!("{network}, {steps} steps, batch {batch}: round {round}");
             let work = [network.into(), steps.to_string(), batch.to_string()];
-            let work = work.into_iter().chain([iterations.to_string()]);
+            let work = work
+                .into_iter()
+                .chain([iterations.to_string(), device.into()]);
             let mut command = Command::new(&ours);
+            if let Some(libraries) = &libraries {
+                command.env("LD_LIBRARY_PATH", libraries);
+            }
             lower(&mut best, measure(command.args(work.clone()), arguments)?);
             if let Some(python) = &python {
                 let mut command = Command::new(python);
@@ -110,7 +121,26 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         let text = serde_json::to_string_pretty(&rows).expect("plain data");
         std::fs::write(path, text + "\n").map_err(|e| Failure::file("write", path, &e))?;
     }
-    verdict(&rows)
+    // What the rows have to keep is asked of the processor.
+    match arguments.device {
+        Device::Cpu => verdict(&rows),
+        Device::Cuda => Ok(()),
+    }
+}
+
+/// Builds the program that times ours; returns its path, and where its libraries are if it needs
+/// to be told.
+fn program(device: Device) -> Outcome<(PathBuf, Option<String>)> {
+    const EXAMPLE: &str = "time_training";
+    if device == Device::Cuda {
+        let (program, libraries) = cuda::example(EXAMPLE)?;
+        return Ok((program, Some(libraries)));
+    }
+    let mut build = cargo();
+    build.args(["build", "--quiet", "--locked", "--package"]);
+    stream(build.args(["bitspike-trainer", "--example", EXAMPLE]))?;
+    let program = target_dir().join("debug/examples").join(EXAMPLE);
+    Ok((program, None))
 }
 
 /// Runs a program that prints a line of JSON.

@@ -46,17 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     if arguments.check {
         return check();
     }
-    let capability = arguments.compute_cap.or_else(installed_capability);
-    let capability = capability.unwrap_or(80);
-    if capability < OLDEST {
-        return Err(Failure::Usage(format!(
-            "this machine's GPU has compute capability {}.{}; CUDA 13 begins at 7.5",
-            capability / 10,
-            capability % 10
-        )));
-    }
-    let toolkit = wheels::toolkit()?;
-    stub_driver(&toolkit)?;
+    let (toolkit, capability) = ready(arguments.compute_cap)?;
     note!(
         "building for compute capability {}.{}: about a quarter of an hour; kernels that are done \
          are kept in {}",
@@ -76,6 +66,31 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     start.env("LD_LIBRARY_PATH", &libraries);
     say!("{}", shown(&start))?;
     Ok(())
+}
+
+/// Builds an example of the trainer with the feature, for this machine's GPU; returns its path and
+/// the folders of the libraries that it loads.
+pub(crate) fn example(name: &str) -> Outcome<(PathBuf, String)> {
+    let (toolkit, capability) = ready(None)?;
+    let mut build = with_cuda("build", &toolkit, capability)?;
+    stream(build.args(["--quiet", "--example", name]))?;
+    let program = folder().join("build/debug/examples").join(name);
+    Ok((program, libraries(&toolkit)))
+}
+
+/// The toolkit with a driver to link with, and the compute capability to build for.
+fn ready(capability: Option<u32>) -> Outcome<(PathBuf, u32)> {
+    let capability = capability.or_else(installed_capability).unwrap_or(80);
+    if capability < OLDEST {
+        return Err(Failure::Usage(format!(
+            "this machine's GPU has compute capability {}.{}; CUDA 13 begins at 7.5",
+            capability / 10,
+            capability % 10
+        )));
+    }
+    let toolkit = wheels::toolkit()?;
+    stub_driver(&toolkit)?;
+    Ok((toolkit, capability))
 }
 
 /// Brings NVRTC, which compiles kernels to PTX on any machine, where it is missing.
