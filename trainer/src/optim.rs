@@ -1,12 +1,12 @@
 //! Optimisers with moments that can be saved, the clipping of gradients, and the learning rate over
 //! the updates.
 
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{DType, Device, Result, Tensor, Var};
 use multiversion::multiversion;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::ops::with_values;
+use crate::ops::{on_host, with_values};
 
 const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
@@ -50,10 +50,15 @@ pub struct Parameter {
     pub value: Var,
     /// Whether the value is clamped to `[-1, 1]` after each update (latent weights).
     pub clamped: bool,
-    /// Running mean of the gradient, or the velocity of SGD.
-    pub first_moment: Vec<f32>,
-    /// Running mean of the squared gradient.
-    pub second_moment: Vec<f32>,
+    moments: Moments,
+}
+
+/// Running means of a parameter's gradient (of SGD, its velocity) and of the squared gradient, where
+/// the parameter is.
+#[derive(Debug)]
+enum Moments {
+    Host([Vec<f32>; 2]),
+    Device([Tensor; 2]),
 }
 
 impl Parameter {
@@ -64,12 +69,38 @@ impl Parameter {
             name,
             value,
             clamped,
-            first_moment: zeros.clone(),
-            second_moment: zeros,
+            moments: Moments::Host([zeros.clone(), zeros]),
         }
     }
 
-    /// Takes the value to a device. The moments stay on the host, where [`Parameter::update`] runs.
+    /// Running means of the gradient (of SGD, the velocity) and of the squared gradient.
+    ///
+    /// # Errors
+    /// If the device does not give them.
+    pub fn moments(&self) -> Result<[Vec<f32>; 2]> {
+        match &self.moments {
+            Moments::Host(moments) => Ok(moments.clone()),
+            Moments::Device([first, second]) => {
+                let values = |moment: &Tensor| moment.flatten_all()?.to_vec1();
+                Ok([values(first)?, values(second)?])
+            }
+        }
+    }
+
+    /// Goes on with the moments that [`Parameter::moments`] gave.
+    ///
+    /// # Errors
+    /// If they have another length than the value.
+    pub fn set_moments(&mut self, moments: [Vec<f32>; 2]) -> Result<()> {
+        let len = self.value.elem_count();
+        if moments.iter().any(|moment| moment.len() != len) {
+            candle_core::bail!("{}: moments of other than {len} values", self.name);
+        }
+        self.moments = Moments::Host(moments);
+        Ok(())
+    }
+
+    /// Takes the value to a device; the next [`Parameter::update`] takes the moments there.
     ///
     /// # Errors
     /// If the device has no room for it.
@@ -89,10 +120,24 @@ impl Parameter {
             correction: 1.0 / (1.0 - BETA2.powi(exponent)).sqrt(),
             clamped: self.clamped,
         };
+        if on_host(&self.value) {
+            self.update_on_host(grad, step, scales)
+        } else {
+            self.update_on_device(grad, step, scales)
+        }
+    }
+
+    fn update_on_host(&mut self, grad: &Tensor, step: &Move, scales: Scales) -> Result<()> {
+        if let Moments::Device(_) = self.moments {
+            self.moments = Moments::Host(self.moments()?);
+        }
+        let Moments::Host([first, second]) = &mut self.moments else {
+            candle_core::bail!("{}: its moments are not on the host", self.name);
+        };
         let mut value = with_values(&self.value, |value| Ok(value.to_vec()))?;
         with_values(grad, |grad| {
-            let moments = self.first_moment.par_chunks_mut(VALUES_AT_ONCE);
-            let moments = moments.zip(self.second_moment.par_chunks_mut(VALUES_AT_ONCE));
+            let moments = first.par_chunks_mut(VALUES_AT_ONCE);
+            let moments = moments.zip(second.par_chunks_mut(VALUES_AT_ONCE));
             value
                 .par_chunks_mut(VALUES_AT_ONCE)
                 .zip(grad.par_chunks(VALUES_AT_ONCE))
@@ -103,6 +148,43 @@ impl Parameter {
             Ok(())
         })?;
         let value = Tensor::from_vec(value, self.value.shape(), self.value.device())?;
+        self.value.set(&value)
+    }
+
+    /// The same equations by candle's operations: nothing crosses the bus.
+    fn update_on_device(&mut self, grad: &Tensor, step: &Move, scales: Scales) -> Result<()> {
+        if let Moments::Host(moments) = &self.moments {
+            let (shape, device) = (self.value.shape(), self.value.device());
+            let there = |moment: &Vec<f32>| Tensor::from_slice(moment, shape, device);
+            self.moments = Moments::Device([there(&moments[0])?, there(&moments[1])?]);
+        }
+        let Moments::Device([first, second]) = &mut self.moments else {
+            candle_core::bail!("{}: its moments are not on the device", self.name);
+        };
+        let grad = (grad.detach().reshape(self.value.shape())? * f64::from(step.scale))?;
+        let mean = |moment: &Tensor, of: &Tensor, decay: f32| {
+            (moment * f64::from(decay))? + (of * f64::from(1.0 - decay))?
+        };
+        let way = match step.optimiser {
+            Optimiser::Adam => {
+                *first = mean(first, &grad, BETA1)?;
+                *second = mean(second, &grad.sqr()?, BETA2)?;
+                let deviation = second
+                    .sqrt()?
+                    .affine(scales.correction.into(), EPSILON.into())?;
+                (&*first / deviation)? * f64::from(scales.rate)
+            }
+            Optimiser::Sgd => {
+                *first = ((&*first * f64::from(step.momentum))? + grad)?;
+                &*first * f64::from(step.rate)
+            }
+        };
+        let value = (self.value.as_detached_tensor() - way?)?;
+        let value = if scales.clamped {
+            value.clamp(-1f32, 1f32)?
+        } else {
+            value
+        };
         self.value.set(&value)
     }
 }
@@ -157,9 +239,14 @@ fn move_along(
 pub fn clip(gradients: &[Tensor], largest: f32) -> Result<f32> {
     let mut squares = 0.0;
     for gradient in gradients {
-        squares += with_values(gradient, |values| {
-            Ok(values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>())
-        })?;
+        squares += if on_host(gradient) {
+            with_values(gradient, |values| {
+                Ok(values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>())
+            })?
+        } else {
+            let values = gradient.detach().to_dtype(DType::F64)?;
+            values.sqr()?.sum_all()?.to_scalar::<f64>()?
+        };
     }
     Ok((f64::from(largest) / squares.sqrt().max(1e-12)).min(1.0) as f32)
 }
@@ -194,6 +281,7 @@ impl LearningRate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::by_candle;
 
     fn moves(optimiser: Optimiser, rate: f32, scale: f32, update: u64) -> Move {
         Move {
@@ -231,13 +319,60 @@ mod tests {
     }
 
     #[test]
+    fn parameters_move_on_a_device_as_on_the_host() -> Result<()> {
+        for optimiser in [Optimiser::Adam, Optimiser::Sgd] {
+            let new = || {
+                let value = Var::new(&[[0.5f32, -0.99], [0.0, 0.2]], &Device::Cpu)?;
+                Ok::<_, candle_core::Error>(Parameter::new("w".into(), value, true))
+            };
+            let (mut host, mut device) = (new()?, new()?);
+            for update in 1..=6 {
+                let grad = Tensor::new(&[[3.0f32, 2.0], [-0.1, update as f32]], &Device::Cpu)?;
+                let step = moves(optimiser, 0.02, 0.7, update);
+                host.update(&grad, &step)?;
+                // Back on the host for one update, as after a change of device.
+                if update == 4 {
+                    device.update(&grad, &step)?;
+                } else {
+                    by_candle(|| device.update(&grad, &step))?;
+                }
+                let all = |parameter: &Parameter| {
+                    let [first, second] = parameter.moments()?;
+                    let value = parameter.value.flatten_all()?.to_vec1::<f32>()?;
+                    Ok::<_, candle_core::Error>([value, first, second].concat())
+                };
+                for (host, device) in all(&host)?.into_iter().zip(all(&device)?) {
+                    let difference = (host - device).abs();
+                    assert!(difference <= 1e-6 * host.abs().max(1.0), "{host} {device}");
+                }
+            }
+            // The second one has reached its bound.
+            assert_eq!(device.value.to_vec2::<f32>()?[0][1], -1.0);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn moments_of_another_length_are_refused() -> Result<()> {
+        let value = Var::new(&[0.5f32, -0.95], &Device::Cpu)?;
+        let mut parameter = Parameter::new("w".into(), value, true);
+        let error = parameter.set_moments([vec![0.0; 2], vec![0.0; 3]]);
+        assert!(error.is_err_and(|error| error.to_string().contains("w: moments")));
+        Ok(())
+    }
+
+    #[test]
     fn gradients_are_clipped_by_the_norm_of_all_of_them() -> Result<()> {
         let gradients = [
             Tensor::new(&[3.0f32], &Device::Cpu)?,
             Tensor::new(&[0.0f32, 4.0], &Device::Cpu)?,
         ];
-        assert_eq!(clip(&gradients, 1.0)?, 0.2);
-        assert_eq!(clip(&gradients, 9.0)?, 1.0);
+        for f in [clip, |gradients: &[Tensor], largest| {
+            by_candle(|| clip(gradients, largest))
+        }] {
+            assert_eq!(f(&gradients, 1.0)?, 0.2);
+            assert_eq!(f(&gradients, 9.0)?, 1.0);
+        }
         Ok(())
     }
 

@@ -353,18 +353,18 @@ pub fn load_network(run: &Path, config: &Config, input: InputSpec) -> Result<Net
     Ok(network)
 }
 
+/// Names of a parameter's moments in a checkpoint, behind its own.
+const MOMENTS: [&str; 2] = ["first_moment", "second_moment"];
+
 /// All numbers of the network that training changes, by name.
 fn network_tensors(network: &mut Network) -> Result<Vec<(String, Vec<f32>)>> {
     let mut tensors = Vec::new();
     for parameter in network.parameters() {
         let value = with_values(&parameter.value, |value| Ok(value.to_vec()))?;
         tensors.push((parameter.name.clone(), value));
-        tensors.push((
-            format!("{}.first_moment", parameter.name),
-            parameter.first_moment.clone(),
-        ));
-        let second = format!("{}.second_moment", parameter.name);
-        tensors.push((second, parameter.second_moment.clone()));
+        for (moment, values) in MOMENTS.iter().zip(parameter.moments()?) {
+            tensors.push((format!("{}.{moment}", parameter.name), values));
+        }
     }
     for (name, running) in network.running_mut() {
         tensors.push((format!("{name}.mean"), running.mean.clone()));
@@ -384,13 +384,13 @@ fn restore_tensors(network: &mut Network, tensors: &Tensors) -> Result<()> {
         None => Err(Error::failed(format!("checkpoint: {name} is missing"))),
     };
     for parameter in network.parameters_mut() {
-        let (name, len) = (parameter.name.clone(), parameter.first_moment.len());
+        let (name, len) = (parameter.name.clone(), parameter.value.elem_count());
         let value = take(&name, len)?;
         let device = parameter.value.device();
         let value = Tensor::from_vec(value, parameter.value.shape(), device)?;
         parameter.value.set(&value)?;
-        parameter.first_moment = take(&format!("{name}.first_moment"), len)?;
-        parameter.second_moment = take(&format!("{name}.second_moment"), len)?;
+        let [first, second] = MOMENTS.map(|moment| take(&format!("{name}.{moment}"), len));
+        parameter.set_moments([first?, second?])?;
     }
     for (name, running) in network.running_mut() {
         running.mean = take(&format!("{name}.mean"), running.mean.len())?;

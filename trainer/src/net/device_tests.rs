@@ -5,7 +5,7 @@ use rand::RngExt;
 
 use super::*;
 use crate::loss::Criterion;
-use crate::ops::BY_CANDLE;
+use crate::ops::by_candle;
 use crate::optim::{Move, clip};
 use crate::seed::{Purpose, stream};
 
@@ -89,10 +89,8 @@ const SETTINGS: [&[&str]; 2] = [&[], &["network.norm=step", "network.weights=flo
 fn the_way_of_a_gpu_trains_as_the_processor_does() -> Result<()> {
     for settings in SETTINGS {
         let ours = losses(&Device::Cpu, settings)?;
-        BY_CANDLE.set(true);
-        let others = losses(&Device::Cpu, settings);
-        BY_CANDLE.set(false);
-        assert_alike(&ours, &others?);
+        let others = by_candle(|| losses(&Device::Cpu, settings))?;
+        assert_alike(&ours, &others);
     }
     Ok(())
 }

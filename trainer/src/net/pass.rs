@@ -57,7 +57,8 @@ struct Currents {
     norm: BatchNorm,
     /// Before dropout.
     normal: Tensor,
-    dropout: Option<Dropout>,
+    /// What they are multiplied by where some drop out.
+    factors: Option<Tensor>,
     /// What the neurons get.
     current: Tensor,
     /// `None` where the membranes are read out.
@@ -192,14 +193,16 @@ impl Network {
             return Ok((spikes, Activity::Fused(neurons)));
         }
         let normal = norm.normalise(sums, gain, shift)?;
-        let current = match dropout {
+        let mut current = normal.clone();
+        if dropout.is_some() && once && lif.is_some() {
             // Other currents drop out at every step: they differ from here on.
-            Some(dropout) if once && lif.is_some() => {
-                dropout.apply(&self.at_every_step(&normal)?)?
-            }
-            Some(dropout) => dropout.apply(&normal)?,
-            None => normal.clone(),
-        };
+            current = self.at_every_step(&normal)?;
+        }
+        let factors = dropout.map(|dropout| dropout.factors(current.shape(), current.device()));
+        let factors = factors.transpose()?;
+        if let Some(factors) = &factors {
+            current = (current * factors)?;
+        }
         let constant = once && dropout.is_none();
         let lif = lif.map(|lif| Lif { constant, ..lif });
         let output = match lif {
@@ -209,7 +212,7 @@ impl Network {
         let currents = Currents {
             norm,
             normal,
-            dropout,
+            factors,
             current,
             lif,
         };
@@ -318,8 +321,8 @@ impl Network {
             }
             grad = lif.backward(&currents.current, spikes, &grad)?;
         }
-        if let Some(dropout) = currents.dropout {
-            grad = dropout.apply(&grad.contiguous()?)?;
+        if let Some(factors) = &currents.factors {
+            grad = (grad * factors)?;
             if currents.normal.dim(0)? < grad.dim(0)? {
                 let mut dims = currents.normal.dims().to_vec();
                 dims.insert(1, self.steps);

@@ -1,11 +1,10 @@
 //! Dropout of currents: each is left out with a probability, the others grow to make up for it.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{DType, Device, Result, Shape, Tensor};
 use multiversion::multiversion;
 use rand::Rng;
 use rayon::prelude::*;
 
-use super::{on_host, operand};
 use crate::seed::{Purpose, stream};
 
 /// Values that one stream of random numbers decides about.
@@ -20,8 +19,7 @@ pub struct Mask {
     pub scale: f32,
 }
 
-/// The dropout of a layer in one update. It keeps no mask: the same values fall out again in
-/// backward, since the streams are keyed by update, layer and place.
+/// The dropout of a layer in one update: its streams are keyed by update, layer and place.
 #[derive(Debug, Clone, Copy)]
 pub struct Dropout {
     /// Probability that a value is left out, 0 to below 1.
@@ -35,17 +33,16 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// The values that stay, divided by the probability to stay; the others are 0. Backward is the
-    /// same on the gradient.
+    /// What the dropout multiplies values of a shape by: 0, or 1 divided by the probability to stay.
+    /// Backward multiplies the gradient by the same.
+    ///
+    /// The draws are the host's on every device, so that the same values fall out.
     ///
     /// # Errors
-    /// If the tensor is not `f32`.
-    pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
-        if on_host(x) {
-            x.apply_op1(*self)
-        } else {
-            self.on_device(x)
-        }
+    /// If the device has no room for them.
+    pub fn factors(&self, shape: &Shape, device: &Device) -> Result<Tensor> {
+        let Mask { kept, scale } = self.mask(shape.elem_count());
+        Tensor::from_vec(kept, shape, device)?.to_dtype(DType::F32)? * f64::from(scale)
     }
 
     /// What the dropout does to `len` values.
@@ -70,29 +67,6 @@ impl Dropout {
     }
 }
 
-impl CustomOp1 for Dropout {
-    fn name(&self) -> &'static str {
-        "dropout"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let mut values = operand(storage, layout)?.to_vec();
-        let Mask { kept, scale } = self.mask(values.len());
-        let pieces = values.par_chunks_mut(VALUES_PER_STREAM);
-        let pieces = pieces.zip(kept.par_chunks(VALUES_PER_STREAM));
-        pieces.for_each(|(values, kept)| {
-            for (value, kept) in values.iter_mut().zip(kept) {
-                *value *= f32::from(*kept) * scale;
-            }
-        });
-        Ok((CpuStorage::F32(values), layout.shape().clone()))
-    }
-
-    fn bwd(&self, _x: &Tensor, _kept: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        self.apply(&grad.contiguous()?).map(Some)
-    }
-}
-
 /// Finds the values whose draw, 16 bits each, is at least the limit.
 #[multiversion(targets("x86_64+avx2"))]
 fn find_kept(kept: &mut [u8], draws: &[u8], limit: u16) {
@@ -104,7 +78,6 @@ fn find_kept(kept: &mut [u8], draws: &[u8], limit: u16) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
 
     #[test]
     fn the_part_left_out_is_the_probability_and_the_mean_stays() -> Result<()> {
@@ -114,14 +87,17 @@ mod tests {
             update,
             layer: 0,
         };
-        let x = Tensor::ones(100_000, candle_core::DType::F32, &Device::Cpu)?;
-        let once = dropout(1).apply(&x)?.to_vec1::<f32>()?;
+        let factors = |update| {
+            let factors = dropout(update).factors(&100_000.into(), &Device::Cpu);
+            factors?.to_vec1::<f32>()
+        };
+        let once = factors(1)?;
         let zeros = once.iter().filter(|value| **value == 0.0).count();
         assert!((29_000..31_000).contains(&zeros), "{zeros}");
         let mean = once.iter().sum::<f32>() / 1e5;
         assert!((mean - 1.0).abs() < 0.02, "{mean}");
-        assert_eq!(dropout(1).apply(&x)?.to_vec1::<f32>()?, once);
-        assert_ne!(dropout(2).apply(&x)?.to_vec1::<f32>()?, once);
+        assert_eq!(factors(1)?, once);
+        assert_ne!(factors(2)?, once);
         Ok(())
     }
 }

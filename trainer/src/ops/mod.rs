@@ -50,8 +50,16 @@ pub(crate) fn on_host(tensor: &Tensor) -> bool {
 
 #[cfg(test)]
 thread_local! {
-    /// Sends tensors on the CPU the way of those on a GPU.
-    pub(crate) static BY_CANDLE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    static BY_CANDLE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Sends tensors on the CPU the way of those on a GPU while `f` runs.
+#[cfg(test)]
+pub(crate) fn by_candle<T>(f: impl FnOnce() -> T) -> T {
+    BY_CANDLE.set(true);
+    let result = f();
+    BY_CANDLE.set(false);
+    result
 }
 
 /// Runs `f` on the values of a tensor, without a copy where it is on the CPU and contiguous.

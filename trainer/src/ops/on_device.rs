@@ -6,7 +6,6 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::dropout::Dropout;
 use super::norm::{Grouping, Statistics};
 use super::sign::{Binarise, Weights};
 use super::synapse::Synapse;
@@ -247,14 +246,6 @@ pub(super) fn combine(
     (of_grad + of_x)?.reshape(x.shape())
 }
 
-impl Dropout {
-    /// The draws are the CPU's, so that the same values fall out on every device.
-    pub(super) fn on_device(&self, x: &Tensor) -> Result<Tensor> {
-        let kept = Tensor::ones(x.shape(), DType::F32, &Device::Cpu)?.apply_op1_no_bwd(self)?;
-        x.detach() * kept.to_device(x.device())?
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rand::RngExt;
@@ -372,21 +363,6 @@ mod tests {
             assert_close("gain", &ours.1, &of_gain, 1e-4)?;
             assert_close("shift", &ours.2, &of_shift, 1e-4)?;
         }
-        Ok(())
-    }
-
-    #[test]
-    fn the_same_values_drop_out_on_every_device() -> Result<()> {
-        let dropout = Dropout {
-            probability: 0.3,
-            seed: 1,
-            update: 2,
-            layer: 0,
-        };
-        let x = random(10, &[300, 100])?;
-        let ours = dropout.on_device(&x)?.flatten_all()?.to_vec1::<f32>()?;
-        let fused = dropout.apply(&x)?.flatten_all()?.to_vec1::<f32>()?;
-        assert_eq!(ours, fused);
         Ok(())
     }
 }

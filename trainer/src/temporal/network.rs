@@ -75,7 +75,8 @@ impl Network {
         for parameter in self.layers.iter().flat_map(|l| [&l.weights, &l.bias]) {
             let value = with_values(&parameter.value, |value| Ok(value.to_vec()))?;
             let velocity = format!("{}.velocity", parameter.name);
-            tensors.push((velocity, parameter.first_moment.clone()));
+            let [moment, _] = parameter.moments()?;
+            tensors.push((velocity, moment));
             tensors.push((parameter.name.clone(), value));
         }
         Ok(tensors)
@@ -95,12 +96,13 @@ impl Network {
         self.threshold = take("threshold", 1)?[0];
         for layer in &mut self.layers {
             for parameter in [&mut layer.weights, &mut layer.bias] {
-                let len = parameter.first_moment.len();
+                let len = parameter.value.elem_count();
                 let shape = parameter.value.shape().clone();
                 let value = take(&parameter.name, len)?;
                 let value = Tensor::from_vec(value, shape, &Device::Cpu)?;
                 parameter.value.set(&value)?;
-                parameter.first_moment = take(&format!("{}.velocity", parameter.name), len)?;
+                let velocity = take(&format!("{}.velocity", parameter.name), len)?;
+                parameter.set_moments([velocity, vec![0.0; len]])?;
             }
         }
         Ok(())

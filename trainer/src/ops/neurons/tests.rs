@@ -56,7 +56,7 @@ fn check(
             current = current.unsqueeze(1)?.broadcast_as(repeated)?;
             current = current.contiguous()?.flatten(0, 1)?;
         }
-        current = current.apply_op1(dropout)?;
+        current = (&current * dropout.factors(current.shape(), &Device::Cpu)?)?;
     }
     let plain = Lif { constant, ..lif }.spikes(&current)?;
 
