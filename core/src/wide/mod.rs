@@ -11,7 +11,10 @@
 //! some 16 times the memory of the packed weights, which is why devices do not use it.
 
 mod layer;
+mod list;
+mod neurons;
 mod plan;
+mod sums;
 
 use crate::decode::{self, Decision, Scores};
 use crate::model::{Input, MAX_LAYERS, Model, readout_words};

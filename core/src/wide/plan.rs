@@ -59,7 +59,7 @@ pub(super) struct Plan {
     /// Outputs of a row: 16, 32 or 64.
     pub(super) lanes: usize,
     pub(super) blocks: usize,
-    /// Rows that may be added in a byte, a multiple of eight where more than eight may.
+    /// Rows that may be added in a byte.
     pub(super) flush: usize,
     /// Whether the sums of a graded input are proven to fit 16 bits.
     pub(super) half: bool,
@@ -120,10 +120,7 @@ impl Plan {
             outputs,
             lanes,
             blocks: outputs.div_ceil(lanes),
-            flush: match 127 / places {
-                rows @ ..8 => rows,
-                rows => rows / 8 * 8,
-            },
+            flush: 127 / places,
             half: static_sums(layer, kind).0,
             lif: layer.lif(),
             weights_at: 0,
@@ -154,21 +151,25 @@ impl Plan {
         Some(plan)
     }
 
+    #[inline(always)]
     pub(super) fn positions(&self) -> usize {
         self.output[0] * self.output[1]
     }
 
     /// Outputs of a position, filled up to whole rows of weights.
+    #[inline(always)]
     pub(super) fn row(&self) -> usize {
         self.blocks * self.lanes
     }
 
     /// Taps of the kernel with the pooling folded in.
+    #[inline(always)]
     pub(super) fn taps(&self) -> usize {
         self.kernel[0] * self.kernel[1] * self.channels
     }
 
     /// Flat index of a neuron among rows that are filled up.
+    #[inline(always)]
     pub(super) fn padded(&self, neuron: usize) -> usize {
         neuron / self.outputs * self.row() + neuron % self.outputs
     }
