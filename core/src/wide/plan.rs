@@ -1,6 +1,7 @@
 //! Where a layer's unpacked weights and its state lie.
 
 use super::LINE;
+use super::sums::VALUES;
 use crate::lif::{Lif, Membrane};
 use crate::model::{InputKind, Layer, Model, Parameters, static_sums};
 
@@ -136,7 +137,8 @@ impl Plan {
             Some(at)
         };
         plan.neurons = (plan.positions() * plan.row()).checked_next_multiple_of(RUN)?;
-        plan.weights_at = take(plan.taps().checked_mul(plan.row())?.div_ceil(4))?;
+        let weights = plan.taps().checked_mul(plan.row())?;
+        plan.weights_at = take(weights.checked_add(VALUES * plan.lanes)?.div_ceil(4))?;
         plan.thresholds_at = take(plan.neurons / 2)?;
         plan.biases_at = take(plan.neurons / 2)?;
         plan.fan_at = take(plan.map[0] * plan.map[1])?;

@@ -6,8 +6,8 @@ use super::plan::Plan;
 /// Rows that are added at once.
 const GROUP: usize = 4;
 
-/// Values that are multiplied at once.
-const VALUES: usize = 8;
+/// Values that are multiplied at once; so many rows follow the weights that are read.
+pub(super) const VALUES: usize = 8;
 
 /// Sums of the spikes that a window reads.
 #[inline(always)]
@@ -81,15 +81,11 @@ pub(super) fn of_values<const L: usize, T: Lane>(
             for (to, byte) in eight.iter_mut().zip(values) {
                 *to = (i16::from(*byte) ^ flip).wrapping_sub(flip);
             }
-            // Rows behind the values' are multiplied by 0; where the table ends before them, the
-            // values are taken one by one.
-            if let Some(rows) = rows.first_chunk() {
-                add_products(&mut sums, eight, rows);
-            } else {
-                for (value, row) in eight.into_iter().zip(rows) {
-                    add_products(&mut sums, [value], &[*row]);
-                }
-            }
+            // Rows behind those of the values are multiplied by 0; the table has room for them.
+            let Some(rows) = rows.first_chunk() else {
+                continue;
+            };
+            add_products(&mut sums, eight, rows);
         }
     }
     sums.map(T::into)
