@@ -16,6 +16,18 @@ const PERIOD: u64 = 1 << 24;
 /// Wraps so far; written by the exception alone.
 static WRAPS: AtomicU32 = AtomicU32::new(0);
 
+unsafe extern "C" {
+    /// What cortex-m-rt has for exceptions without a handler.
+    fn DefaultHandler();
+}
+
+/// The vectors of a chip's own interrupts, behind those of the exceptions. No program here enables an
+/// interrupt, so none is read; the linker script of cortex-m-rt asks for one.
+// SAFETY: that script looks for this name and this section, which nothing else has.
+#[unsafe(link_section = ".vector_table.interrupts")]
+#[unsafe(no_mangle)]
+static __INTERRUPTS: [unsafe extern "C" fn(); 1] = [DefaultHandler];
+
 /// What a board says of its processor.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts {

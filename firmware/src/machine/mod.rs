@@ -7,6 +7,8 @@ pub(crate) use cortex_m::*;
 #[cfg(target_arch = "arm")]
 pub use cortex_m_rt::entry;
 
+#[cfg(target_arch = "arm")]
+mod memory;
 #[cfg(target_arch = "riscv32")]
 mod riscv;
 #[cfg(target_arch = "riscv32")]
