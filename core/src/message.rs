@@ -15,6 +15,33 @@ pub enum Piece<'a> {
     Hex(u32),
 }
 
+impl Piece<'_> {
+    /// Sends the piece as text: as it is, or digit by digit.
+    ///
+    /// # Errors
+    /// The first one of `send`; nothing is sent behind it.
+    ///
+    /// ```
+    /// use bitspike_core::message::Piece;
+    /// let mut text = String::new();
+    /// for piece in [Piece::Number(-120), Piece::Text(" 0x"), Piece::Hex(0xC0DE)] {
+    ///     let sent = piece.send(|part| {
+    ///         text.push_str(part);
+    ///         Ok::<(), ()>(())
+    ///     });
+    ///     assert!(sent.is_ok());
+    /// }
+    /// assert_eq!(text, "-120 0x0000c0de");
+    /// ```
+    pub fn send<E>(&self, mut send: impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+        match *self {
+            Self::Text(text) => send(text),
+            Self::Number(number) => decimal(number, &mut send),
+            Self::Hex(word) => hexadecimal(word, &mut send),
+        }
+    }
+}
+
 /// Most pieces of a message.
 const PIECES: usize = 8;
 
@@ -52,55 +79,41 @@ impl fmt::Display for Message {
     }
 }
 
-/// A word in eight hexadecimal digits.
-///
-/// ```
-/// assert_eq!(&bitspike_core::message::hexadecimal(0xC0DE), b"0000c0de");
-/// ```
-pub fn hexadecimal(word: u32) -> [u8; 8] {
-    let mut digits = [0; 8];
-    let mut rest = word;
-    for digit in digits.iter_mut().rev() {
-        let value = (rest & 15) as u8;
-        *digit = if value < 10 { b'0' } else { b'a' - 10 } + value;
-        rest >>= 4;
-    }
-    digits
+/// The digits, each of which is text by itself: a check of made text would take 600 bytes of flash.
+static DIGITS: &str = "0123456789abcdef";
+
+/// One digit as text.
+fn digit(value: u32) -> &'static str {
+    let at = (value & 15) as usize;
+    DIGITS.get(at..at + 1).unwrap_or_default()
 }
 
-/// Most bytes of a number in decimal digits.
-pub const DECIMALS: usize = 20;
+/// A word in eight hexadecimal digits, one by one.
+fn hexadecimal<E>(word: u32, send: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+    (0..8)
+        .rev()
+        .try_for_each(|place| send(digit(word >> (4 * place))))
+}
 
-/// A number in decimal digits, put into `digits`. By subtraction: the division of 64 bits would take
-/// 900 bytes of flash on most devices.
-///
-/// ```
-/// use bitspike_core::message::{DECIMALS, decimal};
-/// assert_eq!(decimal(-120, &mut [0; DECIMALS]), "-120");
-/// assert_eq!(decimal(i64::MIN, &mut [0; DECIMALS]), "-9223372036854775808");
-/// ```
-#[inline(never)]
-pub fn decimal(number: i64, digits: &mut [u8; DECIMALS]) -> &str {
-    let mut room = digits.iter_mut();
-    if number < 0
-        && let Some(sign) = room.next()
-    {
-        *sign = b'-';
+/// A number in decimal digits, one by one. By subtraction: the division of 64 bits would take 900 bytes
+/// of flash on most devices.
+fn decimal<E>(number: i64, send: &mut impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+    if number < 0 {
+        send("-")?;
     }
     let (mut rest, mut begun) = (number.unsigned_abs(), false);
-    for power in (0..19).rev().map(|power| POWERS[power]) {
-        let mut digit = b'0';
+    for &power in POWERS.iter().rev() {
+        let mut value = 0;
         while rest >= power {
             rest -= power;
-            digit += 1;
+            value += 1;
         }
-        begun |= digit != b'0' || power == 1;
-        if begun && let Some(to) = room.next() {
-            *to = digit;
+        begun |= value != 0 || power == 1;
+        if begun {
+            send(digit(value))?;
         }
     }
-    let unused = room.len();
-    text(digits.get(..DECIMALS - unused).unwrap_or_default())
+    Ok(())
 }
 
 /// Powers of ten.
@@ -113,12 +126,6 @@ static POWERS: [u64; 19] = {
     }
     powers
 };
-
-/// Digits as text; nothing where they are not text. Apart, so that the check stands once in a program.
-#[inline(never)]
-pub fn text(digits: &[u8]) -> &str {
-    str::from_utf8(digits).unwrap_or_default()
-}
 
 /// A length or count as a number.
 pub(crate) fn number(value: usize) -> Piece<'static> {
@@ -143,11 +150,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn decimals_are_those_of_the_library(number: i64, shift in 0u32..64) {
+        fn digits_are_those_of_the_library(number: i64, shift in 0u32..64, word: u32) {
             let number = number >> shift;
-            let mut digits = [0xFF; DECIMALS];
-            let expected = number.to_string();
-            prop_assert_eq!(decimal(number, &mut digits), expected.as_str());
+            let message = Message::new([Piece::Number(number), Piece::Text(" "), Piece::Hex(word)]);
+            let mut text = std::string::String::new();
+            for piece in message.pieces() {
+                let sent: Result<(), ()> = piece.send(|part| {
+                    text.push_str(part);
+                    Ok(())
+                });
+                prop_assert!(sent.is_ok());
+            }
+            prop_assert_eq!(text, message.to_string());
         }
+    }
+
+    #[test]
+    fn the_smallest_number_is_sent_whole() {
+        let mut text = std::string::String::new();
+        let sent: Result<(), ()> = Piece::Number(i64::MIN).send(|part| {
+            text.push_str(part);
+            Ok(())
+        });
+        assert_eq!((sent, text.as_str()), (Ok(()), "-9223372036854775808"));
     }
 }

@@ -1,6 +1,6 @@
 //! What a program needs of the machine it runs on.
 
-use bitspike_core::message::{DECIMALS, Message, Piece, decimal, hexadecimal, text};
+use bitspike_core::message::{Message, Piece};
 use bitspike_link::message::Crash;
 use embedded_hal::digital::OutputPin;
 
@@ -55,11 +55,9 @@ pub trait Board: Sized {
     /// # Errors
     /// [`Gone`] where the host takes no more.
     fn send_all(&mut self, pieces: &[Piece<'_>]) -> Sent {
-        pieces.iter().try_for_each(|piece| match *piece {
-            Piece::Text(part) => self.send(part),
-            Piece::Number(number) => self.send(decimal(number, &mut [0; DECIMALS])),
-            Piece::Hex(word) => self.send(text(&hexadecimal(word))),
-        })
+        pieces
+            .iter()
+            .try_for_each(|piece| piece.send(|part| self.send(part)))
     }
 
     /// Sends a message in pieces, and ends the line.

@@ -1,6 +1,6 @@
 //! Reasons in words, without `core::fmt`.
 
-use bitspike_core::message::{self, DECIMALS, Message, Piece, hexadecimal};
+use bitspike_core::message::Message;
 use heapless::String;
 
 /// Most bytes of a reason; the longest message of a refused model has fewer.
@@ -10,12 +10,7 @@ pub(super) const REASON: usize = 160;
 pub(super) fn reason(reason: &Message) -> String<REASON> {
     let mut text = String::new();
     for piece in reason.pieces() {
-        let pushed = match *piece {
-            Piece::Text(part) => text.push_str(part),
-            Piece::Number(number) => text.push_str(message::decimal(number, &mut [0; DECIMALS])),
-            Piece::Hex(word) => text.push_str(message::text(&hexadecimal(word))),
-        };
-        if pushed.is_err() {
+        if piece.send(|part| text.push_str(part)).is_err() {
             break;
         }
     }
