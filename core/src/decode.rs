@@ -44,9 +44,9 @@ impl<'a> Scores<'a> {
     }
 
     /// Adds one neuron's step, `step` counting from 1.
-    pub(crate) fn add<const N: usize>(
+    pub(crate) fn add<const N: usize, const P: u32>(
         &mut self,
-        model: &Model<'_, N>,
+        model: &Model<'_, N, P>,
         neuron: usize,
         membrane: i32,
         spike: bool,
@@ -85,8 +85,8 @@ impl<'a> Scores<'a> {
 ///
 /// A network counts no further than to `u32::MAX` steps; behind that nothing bounds the sums, and
 /// the read-out wraps.
-pub(crate) fn check_saved<const N: usize>(
-    model: &Model<'_, N>,
+pub(crate) fn check_saved<const N: usize, const P: u32>(
+    model: &Model<'_, N, P>,
     words: &[u32],
     steps: u32,
 ) -> Result<(), &'static str> {
@@ -124,8 +124,8 @@ fn join(low: u32, high: u32) -> i64 {
 }
 
 /// Score of a class: spikes, or the summed membrane times the class's gain.
-pub(crate) fn score<const N: usize>(
-    model: &Model<'_, N>,
+pub(crate) fn score<const N: usize, const P: u32>(
+    model: &Model<'_, N, P>,
     scores: &Scores<'_>,
     class: usize,
 ) -> i64 {
@@ -145,7 +145,10 @@ pub(crate) fn score<const N: usize>(
 
 /// The decision: the largest score, ties to the lowest index; by the first spike where there is
 /// one and the read-out asks for it.
-pub(crate) fn decide<const N: usize>(model: &Model<'_, N>, scores: &Scores<'_>) -> Decision {
+pub(crate) fn decide<const N: usize, const P: u32>(
+    model: &Model<'_, N, P>,
+    scores: &Scores<'_>,
+) -> Decision {
     if model.readout() == Readout::FirstSpike
         && let [class, step, ..] = *scores.first
         && step > 0
@@ -204,8 +207,8 @@ pub fn leads_for_good(classes: usize, score: impl Fn(usize) -> i64, most: i64) -
 }
 
 /// Whether the decision after `steps` steps is the one after all steps of the model.
-pub(crate) fn is_final<const N: usize>(
-    model: &Model<'_, N>,
+pub(crate) fn is_final<const N: usize, const P: u32>(
+    model: &Model<'_, N, P>,
     scores: &Scores<'_>,
     steps: u32,
 ) -> bool {
@@ -223,15 +226,15 @@ pub(crate) fn is_final<const N: usize>(
 }
 
 /// Softmax at the decided class.
-pub(crate) fn confidence<const N: usize>(model: &Model<'_, N>, scores: &Scores<'_>) -> f32 {
+pub(crate) fn confidence<const N: usize, const P: u32>(
+    model: &Model<'_, N, P>,
+    scores: &Scores<'_>,
+) -> f32 {
     // The scale is finite; a product beyond `f32` must not become infinity minus infinity.
-    let logit = |class| {
-        let logit = score(model, scores, class) as f32 * model.logit_scale();
-        logit.clamp(f32::MIN, f32::MAX)
-    };
+    let logit = |class| finite(score(model, scores, class) as f32 * model.logit_scale());
     let largest = (0..model.classes())
         .map(logit)
-        .fold(f32::NEG_INFINITY, f32::max);
+        .fold(f32::MIN, |a, b| if b.total_cmp(&a).is_gt() { b } else { a });
     let sum: f32 = (0..model.classes())
         .map(|class| exp(logit(class) - largest))
         .sum();
@@ -240,5 +243,16 @@ pub(crate) fn confidence<const N: usize>(model: &Model<'_, N>, scores: &Scores<'
 
 /// `e^x` for `x` at most 0; micromath's approximation leaves the range of `f32` below -87.
 fn exp(x: f32) -> f32 {
-    if x < -80.0 { 0.0 } else { F32Ext::exp(x) }
+    // Of two numbers at most 0 the smaller one has the larger bits.
+    if x.to_bits() > (-80f32).to_bits() {
+        0.0
+    } else {
+        F32Ext::exp(x)
+    }
+}
+
+/// The largest finite number of its sign in place of infinity.
+fn finite(x: f32) -> f32 {
+    let infinite = x.to_bits() << 1 == f32::INFINITY.to_bits() << 1;
+    f32::from_bits(x.to_bits() - u32::from(infinite))
 }

@@ -61,7 +61,10 @@ impl StateHash {
     }
 
     /// Adds the state of all layers after a step.
-    pub fn update<const LAYERS: usize>(&mut self, network: &Network<'_, LAYERS>) {
+    pub fn update<const LAYERS: usize, const PARTS: u32>(
+        &mut self,
+        network: &Network<'_, LAYERS, PARTS>,
+    ) {
         for layer in 0..network.model().layers().len() {
             self.digest.update(bytes(network.spikes(layer).words()));
             self.digest.update(bytes(network.membrane_words(layer)));

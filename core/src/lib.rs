@@ -35,4 +35,5 @@ mod neurons;
 pub mod random;
 pub mod state;
 mod stop;
+mod store;
 pub mod wide;

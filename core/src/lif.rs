@@ -255,14 +255,14 @@ impl Lif {
 
     /// Whether 32 bits are proven to hold every intermediate value of a layer whose synaptic sums
     /// are at most `largest_sum` in magnitude.
-    pub(crate) fn is_narrow(&self, largest_sum: u64) -> bool {
+    pub(crate) const fn is_narrow(&self, largest_sum: u64) -> bool {
         let shifted = if self.fraction < 0 {
             largest_sum
         } else {
             largest_sum << self.fraction
         };
         // Decay, bias and threshold are at most 2^15 each in i16.
-        self.membrane == Membrane::I16 && shifted < (1 << 31) - 3 * (1 << 15)
+        matches!(self.membrane, Membrane::I16) && shifted < (1 << 31) - 3 * (1 << 15)
     }
 }
 

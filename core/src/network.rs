@@ -6,8 +6,9 @@ use crate::bits::{self, Bits};
 use crate::decode::{self, Decision, Scores};
 use crate::kernel::{BLOCK, Kernel, Outputs};
 use crate::lif::Membrane;
-use crate::model::{Input, InputKind, Layer, MAX_LAYERS, Model, static_sums};
+use crate::model::{Input, InputKind, Layer, MAX_LAYERS, Model, parts, static_sums};
 use crate::neurons::Neurons;
+use crate::store::Store;
 
 /// The caller's memory is too small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,11 +47,13 @@ impl core::error::Error for MemoryError {}
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct Network<'a, const LAYERS: usize = MAX_LAYERS> {
-    model: &'a Model<'a, LAYERS>,
+pub struct Network<'a, const LAYERS: usize = MAX_LAYERS, const PARTS: u32 = { parts::ALL }> {
+    model: &'a Model<'a, LAYERS, PARTS>,
     kernel: Option<Kernel>,
     /// Sums of the first layer for a graded input.
     sums: &'a mut [u32],
+    /// Whether they take 16 bits each.
+    half: bool,
     /// Whether they are 16-bit drives: sums in units of the membrane, with the bias.
     driven: bool,
     pub(crate) scores: Scores<'a>,
@@ -59,20 +62,23 @@ pub struct Network<'a, const LAYERS: usize = MAX_LAYERS> {
     pub(crate) step: u32,
 }
 
-impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
+impl<'a, const LAYERS: usize, const PARTS: u32> Network<'a, LAYERS, PARTS> {
     /// A network at rest. It uses the first [`memory_words`](crate::model::Sizes::memory_words)
     /// of `memory` and nothing else.
     ///
     /// # Errors
     /// [`MemoryError`] where `memory` is too small.
-    pub fn new(model: &'a Model<'a, LAYERS>, memory: &'a mut [u32]) -> Result<Self, MemoryError> {
+    pub fn new(
+        model: &'a Model<'a, LAYERS, PARTS>,
+        memory: &'a mut [u32],
+    ) -> Result<Self, MemoryError> {
         let sizes = model.sizes();
         let (expected, got) = (sizes.memory_words(), memory.len());
         let error = MemoryError { expected, got };
-        let sum_words = model
+        let (half, sum_words) = model
             .layers()
             .first()
-            .map_or(0, |first| static_sums(first, model.input_kind()).1);
+            .map_or((true, 0), |first| static_sums(first, model.input_kind()));
         let memory = memory.get_mut(..expected).ok_or(error)?;
         let (scratch, state) = memory
             .split_at_mut_checked(sizes.scratch_words)
@@ -83,6 +89,7 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
             model,
             kernel: None,
             sums,
+            half,
             driven: false,
             scores: Scores::new(scores),
             spikes,
@@ -94,7 +101,8 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
     }
 
     /// Uses one kernel for every layer that it supports, instead of the choice by layer;
-    /// [`Kernel::Reference`] also takes the membrane equation as it is defined, in 64 bits.
+    /// [`Kernel::Reference`] also takes the membrane equation as it is defined, in 64 bits. A kernel
+    /// that is not among the [`parts`] of the engine supports no layer.
     pub fn force_kernel(&mut self, kernel: Kernel) {
         self.kernel = Some(kernel);
     }
@@ -137,7 +145,7 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
     }
 
     /// The model.
-    pub fn model(&self) -> &'a Model<'a, LAYERS> {
+    pub fn model(&self) -> &'a Model<'a, LAYERS, PARTS> {
         self.model
     }
 
@@ -206,55 +214,40 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
         let Some(first) = self.model.layers().first() else {
             return;
         };
-        if !kind.is_graded() {
+        if PARTS & (parts::HALVES | parts::WORDS) == 0 || !kind.is_graded() {
             return;
         }
-        let kernel = kernel_for(self.kernel, first, kind);
-        let weights = self.model.weights(first);
-        let channels = usize::from(first.output().channels);
-        let (half, _) = static_sums(first, kind);
-        let (biases, lif) = (self.model.biases(first), first.lif());
-        let (shift, lif) = (lif.right_shift(), lif.narrow());
+        let kernel = kernel_for::<PARTS>(self.kernel, first, kind);
+        let (weights, _, biases) = self.model.lists(first);
         // The reference is the definition, bias by bias.
-        let narrow = half && first.is_narrow() && self.kernel != Some(Kernel::Reference);
-        let stored = &mut *self.sums;
-        let mut fits = narrow;
-        if narrow {
-            let common = [biases.common() as i16; BLOCK];
-            kernel.sums(first, weights, input, &mut |position, block, outputs| {
-                let Outputs::Sums(sums) = outputs else { return };
-                let first = block * BLOCK;
-                let neuron = position * channels + first;
-                let stored = bytemuck::cast_slice_mut::<u32, i16>(stored).get_mut(neuron..);
-                let values = sums.iter().take(channels - first);
-                let biases = biases.halves(neuron, first).unwrap_or(&common);
-                let values = values.zip(biases);
-                let mut lost = 0;
-                for (to, (&sum, &bias)) in stored.unwrap_or(&mut []).iter_mut().zip(values) {
-                    let drive = lif.drive(sum >> shift, bias);
-                    *to = drive as i16;
-                    lost |= i32::from(*to) ^ drive;
-                }
-                fits &= lost == 0;
-            });
-        }
-        self.driven = fits;
-        if fits {
-            return;
-        }
-        kernel.sums(first, weights, input, &mut |position, block, outputs| {
-            let Outputs::Sums(sums) = outputs else { return };
-            let values = sums.iter().take(channels - block * BLOCK);
-            let neuron = position * channels + block * BLOCK;
-            if half {
-                let stored = bytemuck::cast_slice_mut::<u32, i16>(stored).get_mut(neuron..);
-                let stored = stored.unwrap_or(&mut []).iter_mut();
-                stored.zip(values).for_each(|(to, from)| *to = *from as i16);
-            } else {
-                let stored = stored.get_mut(neuron..).unwrap_or(&mut []).iter_mut();
-                stored.zip(values).for_each(|(to, from)| *to = *from as u32);
+        let reference = self.kernel == Some(Kernel::Reference);
+        let half = PARTS & parts::WORDS == 0 || (PARTS & parts::HALVES != 0 && self.half);
+        self.driven = half && first.is_narrow() && !reference;
+        loop {
+            let mut store = Store {
+                to: &mut *self.sums,
+                half,
+                driven: self.driven,
+                channels: first.output().channels.into(),
+                lif: first.lif(),
+                biases,
+                lost: 0,
+            };
+            kernel.sums_of_values::<PARTS>(
+                first,
+                weights,
+                input,
+                &mut |position, block, outputs| {
+                    if let Outputs::Sums(sums) = outputs {
+                        store.block::<PARTS>(position, block, sums);
+                    }
+                },
+            );
+            if store.lost == 0 {
+                return;
             }
-        });
+            self.driven = false;
+        }
     }
 
     /// One step of every layer.
@@ -274,40 +267,45 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
             };
             previous = at;
             // The reference is the definition, in 64 bits.
-            let wide = self.kernel == Some(Kernel::Reference);
+            let wide = PARTS & parts::WIDE != 0 && self.kernel == Some(Kernel::Reference);
             let membranes = self.membranes.get_mut(layer.membranes_at as usize..);
             let membranes = membranes.unwrap_or(&mut []);
-            let mut neurons = Neurons::new(model, layer, wide, spikes, membranes);
-            if kind.is_graded() {
-                let (half, _) = static_sums(layer, kind);
+            let (weights, thresholds, biases) = model.lists(layer);
+            let parameters = [thresholds, biases];
+            let mut neurons = Neurons::new(layer, parameters, wide, spikes, membranes);
+            if PARTS & (parts::HALVES | parts::WORDS) != 0 && kind.is_graded() {
                 let halves = bytemuck::cast_slice::<u32, i16>(self.sums);
                 let halves = halves.get(..layer.units()).unwrap_or(&[]);
-                if self.driven {
+                if PARTS & parts::HALVES != 0 && self.driven {
                     neurons.update_driven(halves);
-                } else if half {
-                    neurons.update_all(halves.iter().map(|&sum| sum.into()));
-                } else {
+                } else if PARTS & parts::HALVES != 0 && self.half {
+                    neurons.update_all::<PARTS>(halves.iter().map(|&sum| sum.into()));
+                } else if PARTS & parts::WORDS != 0 {
                     let sums = self.sums.iter().take(layer.units());
-                    neurons.update_all(sums.map(|&sum| sum as i32));
+                    neurons.update_all::<PARTS>(sums.map(|&sum| sum as i32));
                 }
             } else {
-                let kernel = kernel_for(self.kernel, layer, kind);
+                let kernel = kernel_for::<PARTS>(self.kernel, layer, kind);
                 let channels = usize::from(layer.output().channels);
-                let weights = model.weights(layer);
-                kernel.sums(layer, weights, source, &mut |position, block, outputs| {
-                    let channel = block * BLOCK;
-                    let first = position * channels + channel;
-                    let count = (channels - channel).min(BLOCK);
-                    match outputs {
-                        Outputs::Counts(counts) => {
-                            neurons.update_counts(first, channel, count, counts);
+                kernel.sums_of_bits::<PARTS>(
+                    layer,
+                    weights,
+                    source,
+                    &mut |position, block, outputs| {
+                        let channel = block * BLOCK;
+                        let first = position * channels + channel;
+                        let count = (channels - channel).min(BLOCK);
+                        match outputs {
+                            Outputs::Counts(counts) => {
+                                neurons.update_counts::<PARTS>(first, channel, count, counts);
+                            }
+                            Outputs::Sums(sums) => {
+                                let sums = sums.get_mut(..count).unwrap_or(&mut []);
+                                neurons.update::<PARTS>(first, channel, sums);
+                            }
                         }
-                        Outputs::Sums(sums) => {
-                            let sums = sums.get_mut(..count).unwrap_or(&mut []);
-                            neurons.update(first, channel, sums);
-                        }
-                    }
-                });
+                    },
+                );
             }
             after(index);
         }
@@ -329,10 +327,17 @@ impl<'a, const LAYERS: usize> Network<'a, LAYERS> {
 }
 
 /// The forced kernel where it supports the layer, else the choice by layer.
-fn kernel_for(forced: Option<Kernel>, layer: &Layer, kind: InputKind) -> Kernel {
-    forced
-        .filter(|kernel| kernel.supports(layer, kind))
-        .unwrap_or_else(|| Kernel::choose(layer, kind))
+#[inline(always)]
+fn kernel_for<const PARTS: u32>(forced: Option<Kernel>, layer: &Layer, kind: InputKind) -> Kernel {
+    // Each other kernel is the choice for all layers that it supports.
+    if PARTS & parts::REFERENCE != 0
+        && let Some(kernel) = forced
+        && kernel.supports(layer, kind)
+        && parts::of_kernel(kernel, layer, kind) & !PARTS == 0
+    {
+        return kernel;
+    }
+    Kernel::choose_of::<PARTS>(layer, kind)
 }
 
 /// The first neuron whose state differs between two networks after the same step.
@@ -371,7 +376,7 @@ impl fmt::Display for Difference {
     }
 }
 
-impl<const LAYERS: usize> Network<'_, LAYERS> {
+impl<const LAYERS: usize, const PARTS: u32> Network<'_, LAYERS, PARTS> {
     /// The first neuron of a layer whose membrane or spike is not the one that `other` gives for
     /// its flat index; `self` is the left side.
     pub fn difference(
@@ -395,7 +400,7 @@ impl<const LAYERS: usize> Network<'_, LAYERS> {
     }
 
     /// The first difference between two networks of the same model after the same step.
-    pub fn first_difference(&self, other: &Network<'_, LAYERS>) -> Option<Difference> {
+    pub fn first_difference(&self, other: &Network<'_, LAYERS, PARTS>) -> Option<Difference> {
         (0..self.model.layers().len()).find_map(|layer| {
             let spikes = other.spikes(layer);
             self.difference(layer, |neuron| {

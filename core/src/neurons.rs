@@ -3,7 +3,7 @@
 use crate::bits;
 use crate::kernel::Counts;
 use crate::lif::{Counted, Lif, Membrane, Narrow, Neuron};
-use crate::model::{Layer, Model, Parameters};
+use crate::model::{Layer, Parameters, parts};
 
 /// Neurons that are updated together, as many as a word has bits.
 pub(crate) const TILE: usize = 32;
@@ -27,16 +27,15 @@ pub(crate) struct Neurons<'a> {
 }
 
 impl<'a> Neurons<'a> {
-    /// The neurons of a layer with their spikes of the step before; `wide` takes the membrane
+    /// The neurons of a layer with their thresholds and biases, and their spikes of the step before; `wide` takes the membrane
     /// equation as it is defined, in 64 bits.
-    pub(crate) fn new<const LAYERS: usize>(
-        model: &Model<'a, LAYERS>,
+    pub(crate) fn new(
         layer: &Layer,
+        [thresholds, biases]: [Parameters<'a>; 2],
         wide: bool,
         spikes: &'a mut [u32],
         membranes: &'a mut [u32],
     ) -> Self {
-        let (thresholds, biases) = (model.thresholds(layer), model.biases(layer));
         let channels = usize::from(layer.output().channels);
         Self {
             lif: layer.lif(),
@@ -58,7 +57,7 @@ impl<'a> Neurons<'a> {
 
     /// Updates all neurons of the layer, given all their sums.
     #[inline(never)]
-    pub(crate) fn update_all(&mut self, mut sums: impl Iterator<Item = i32>) {
+    pub(crate) fn update_all<const PARTS: u32>(&mut self, mut sums: impl Iterator<Item = i32>) {
         // There is a channel; the floor shows it.
         let channels = self.channels.max(1);
         let units = self.units;
@@ -69,7 +68,7 @@ impl<'a> Neurons<'a> {
                 for (to, sum) in tile.iter_mut().zip(sums.by_ref().take(count)) {
                     *to = sum;
                 }
-                self.update(
+                self.update::<PARTS>(
                     first + channel,
                     channel,
                     tile.get_mut(..count).unwrap_or(&mut []),
@@ -80,11 +79,21 @@ impl<'a> Neurons<'a> {
 
     /// Updates as many neurons as there are sums, from the flat index `first` on, whose channels
     /// start at `channel`. What the sums hold afterwards is not defined.
-    #[inline(never)]
-    pub(crate) fn update(&mut self, first: usize, channel: usize, sums: &mut [i32]) {
-        if !self.narrow {
+    #[inline(always)]
+    pub(crate) fn update<const PARTS: u32>(
+        &mut self,
+        first: usize,
+        channel: usize,
+        sums: &mut [i32],
+    ) {
+        if PARTS & parts::WIDE != 0 && !self.narrow {
             return self.wide(first, channel, sums);
         }
+        self.update_narrow(first, channel, sums);
+    }
+
+    #[inline(never)]
+    fn update_narrow(&mut self, first: usize, channel: usize, sums: &mut [i32]) {
         let shift = self.lif.right_shift();
         if shift > 0 {
             sums.iter_mut().for_each(|sum| *sum >>= shift);
@@ -103,17 +112,22 @@ impl<'a> Neurons<'a> {
     }
 
     /// As [`update`](Self::update), of `count` neurons with their sums as counts.
-    #[inline(never)]
-    pub(crate) fn update_counts(
+    #[inline(always)]
+    pub(crate) fn update_counts<const PARTS: u32>(
         &mut self,
         first: usize,
         channel: usize,
         count: usize,
         counts: &Counts,
     ) {
-        if !self.counts {
-            return self.update_unpacked(first, channel, count, counts);
+        if PARTS & parts::UNPACKED != 0 && !self.counts {
+            return self.update_unpacked::<PARTS>(first, channel, count, counts);
         }
+        self.update_counted(first, channel, count, counts);
+    }
+
+    #[inline(never)]
+    fn update_counted(&mut self, first: usize, channel: usize, count: usize, counts: &Counts) {
         let equation = self.equation.counted(counts.inputs);
         let (mut first, mut channel, mut left) = (first, channel, count);
         for counts in &counts.words {
@@ -136,9 +150,15 @@ impl<'a> Neurons<'a> {
 
     /// Apart, so that the sums do not stand on the stack otherwise.
     #[inline(never)]
-    fn update_unpacked(&mut self, first: usize, channel: usize, count: usize, counts: &Counts) {
+    fn update_unpacked<const PARTS: u32>(
+        &mut self,
+        first: usize,
+        channel: usize,
+        count: usize,
+        counts: &Counts,
+    ) {
         let mut sums = counts.sums();
-        self.update(first, channel, sums.get_mut(..count).unwrap_or(&mut []));
+        self.update::<PARTS>(first, channel, sums.get_mut(..count).unwrap_or(&mut []));
     }
 
     /// Updates all neurons of a narrow layer, given their drives ([`Narrow::drive`]).

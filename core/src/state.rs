@@ -155,7 +155,7 @@ impl fmt::Display for StateError {
 
 impl core::error::Error for StateError {}
 
-impl<const LAYERS: usize> Network<'_, LAYERS> {
+impl<const LAYERS: usize, const PARTS: u32> Network<'_, LAYERS, PARTS> {
     /// Words of a saved state: 6, and what spikes, membranes and read-out take.
     ///
     /// [`Sizes::saved_words`](crate::model::Sizes::saved_words) is a constant that is enough.

@@ -4,7 +4,7 @@ use crate::decode::{self, Decision};
 use crate::model::Input;
 use crate::network::Network;
 
-impl<const LAYERS: usize> Network<'_, LAYERS> {
+impl<const LAYERS: usize, const PARTS: u32> Network<'_, LAYERS, PARTS> {
     /// Whether the [`decision`](Self::decision) is already the one after all of the model's steps,
     /// whatever the inputs to come.
     ///

@@ -2,10 +2,11 @@
 
 mod words;
 
+use bitspike_core::kernel::Kernel;
 use bitspike_core::lif::{Membrane, Reset};
 use bitspike_core::model::{
     InputKind, InputPool, LayerParameters, LayerSpec, Metadata, Model, ModelError, NetworkSpec,
-    Operation, Pool, PoolKind, Readout, Sizes, Spread, WeightOrder, write,
+    Operation, Pool, PoolKind, Readout, Sizes, Spread, WeightOrder, pack_words, parts, write,
 };
 use bitspike_core::network::Network;
 use words::words_of;
@@ -352,6 +353,73 @@ fn wrong_parameters_are_refused_by_name() {
         "layer 0: parameter 1 is -32769",
     );
     refused(&[1; 4], &[0; 5], "layer 0: 4 thresholds, not 5");
+}
+
+/// The parts of `models/v1-mixed.bsnn`, one left out at a time.
+#[test]
+fn a_model_that_needs_a_part_that_is_left_out_is_refused_by_name() {
+    const FILE: [u32; V1_MIXED.len() / 4] = pack_words(V1_MIXED);
+    const NEEDED: u32 = parts::of(&FILE);
+    fn loaded<const PARTS: u32>() -> Result<(), ModelError> {
+        Model::<3, PARTS>::sized(&FILE).map(|_| ())
+    }
+    assert_eq!(
+        NEEDED,
+        parts::REFERENCE
+            | parts::HALVES
+            | parts::EVENT
+            | parts::ROWS
+            | parts::WIDE
+            | parts::UNPACKED
+            | parts::UNSIGNED
+            | parts::MEMBRANE
+    );
+    assert_eq!(loaded::<NEEDED>(), Ok(()));
+    let refused = |layer| Err(ModelError::Part { layer });
+    assert_eq!(loaded::<{ NEEDED & !parts::REFERENCE }>(), refused(0));
+    assert_eq!(loaded::<{ NEEDED & !parts::HALVES }>(), refused(0));
+    assert_eq!(loaded::<{ NEEDED & !parts::EVENT }>(), refused(1));
+    assert_eq!(loaded::<{ NEEDED & !parts::ROWS }>(), refused(2));
+    assert_eq!(loaded::<{ NEEDED & !parts::WIDE }>(), refused(2));
+    assert_eq!(loaded::<{ NEEDED & !parts::UNPACKED }>(), refused(2));
+    assert_eq!(loaded::<{ NEEDED & !parts::UNSIGNED }>(), refused(2));
+    assert_eq!(loaded::<{ NEEDED & !parts::MEMBRANE }>(), refused(2));
+    let error = loaded::<0>().expect_err("nothing is there").to_string();
+    assert!(error.contains("layer 2: it needs a part"), "{error}");
+    // What is no model needs everything.
+    assert_eq!(parts::of(&[0; 20]), parts::ALL);
+}
+
+/// The same bits by the parts that the model needs as by all, whatever kernel is asked for.
+#[test]
+fn the_parts_that_a_model_needs_are_enough() {
+    const FILE: [u32; V1_MIXED.len() / 4] = pack_words(V1_MIXED);
+    static WORDS: [u32; FILE.len()] = FILE;
+    static MODEL: Model<'_, 3, { parts::of(&FILE) }> = Model::included(&WORDS);
+    assert_eq!(MODEL.verify(), Ok(()));
+    let whole = Model::new(&WORDS).expect("version 1 loads");
+    let words = whole.sizes().memory_words();
+    let (mut memory, mut other) = (vec![0; words], vec![0; words]);
+    let mut network = Network::new(&MODEL, &mut memory).expect("as stated");
+    let mut expected = Network::new(&whole, &mut other).expect("as stated");
+    for kernel in [None, Some(Kernel::Dense), Some(Kernel::Graded)] {
+        if let Some(kernel) = kernel {
+            network.force_kernel(kernel);
+        }
+        for step in 0u8..8 {
+            let picture: Vec<u8> = (0..36u8).map(|i| i.wrapping_mul(7 + step)).collect();
+            network.step(MODEL.input(&picture).expect("36 values"));
+            expected.step(whole.input(&picture).expect("36 values"));
+            for layer in 0..3 {
+                assert_eq!(network.spikes(layer), expected.spikes(layer));
+                assert_eq!(
+                    network.membrane_words(layer),
+                    expected.membrane_words(layer)
+                );
+            }
+            assert_eq!(network.decision(), expected.decision());
+        }
+    }
 }
 
 /// What the writer cannot make, behind a right checksum.

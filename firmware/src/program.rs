@@ -1,37 +1,30 @@
 //! What every program does around its work.
 
 use bitspike_core::message::Piece::{Hex, Text};
-use bitspike_core::model::ModelError;
+use bitspike_core::model::Model;
 
 use crate::ThisBoard;
 use crate::board::{Board, Gone, complain};
-use crate::model::{self, IncludedModel};
 use crate::stack;
 
-/// Loads the included model, lets `serve` work with it, and ends with the exit code it gives; 1 where
-/// the model is refused, which a line says, or where the host is gone.
+/// Looks whether flash holds the included model as it was built, lets `serve` work with it, and ends with
+/// the exit code it gives; 1 where the model is damaged, which a line says, or where the host is gone.
 #[inline(always)]
-pub fn with_model(
-    serve: impl FnOnce(&mut ThisBoard, &IncludedModel<'static>) -> Result<i32, Gone>,
+pub fn with_model<const LAYERS: usize, const PARTS: u32>(
+    model: &'static Model<'static, LAYERS, PARTS>,
+    serve: impl FnOnce(&mut ThisBoard, &'static Model<'static, LAYERS, PARTS>) -> Result<i32, Gone>,
 ) -> ! {
     stack::paint();
     let mut board = ThisBoard::take();
-    // Matched by reference: moving the model out would need room for a second one.
-    let code = match &load() {
+    let code = match model.verify() {
         // A line that does not arrive means that the host is gone.
-        Ok(model) => serve(&mut board, model).unwrap_or(1),
+        Ok(()) => serve(&mut board, model).unwrap_or(1),
         Err(cause) => {
             let _ = complain(&mut board, "refused: ", cause.message());
             1
         }
     };
     board.exit(code)
-}
-
-/// In a function of its own, so that what loading needs is off the stack when the network runs.
-#[inline(never)]
-fn load() -> Result<IncludedModel<'static>, ModelError> {
-    IncludedModel::sized(&model::WORDS)
 }
 
 /// An on-target test: says which machine it really runs on, fails on another than the one asked for,

@@ -5,7 +5,7 @@ use core::fmt;
 use bitspike_core::decode::Decision;
 use bitspike_core::encode::{Delta, EncodeError};
 use bitspike_core::message::{Message, Piece::Text};
-use bitspike_core::model::InputKind;
+use bitspike_core::model::{InputKind, parts};
 use bitspike_core::network::Network;
 use embedded_hal::digital::OutputPin;
 
@@ -54,20 +54,20 @@ impl From<EncodeError> for Unfit {
 /// Decides over windows of as many samples as the model has steps, a sample a step, each window from
 /// rest; the pin is high from a decision for another class than that of rest to the next decision.
 #[derive(Debug)]
-pub struct Watch<'a, const LAYERS: usize> {
+pub struct Watch<'a, const LAYERS: usize, const PARTS: u32 = { parts::ALL }> {
     delta: Delta<'a, i16>,
-    network: Network<'a, LAYERS>,
+    network: Network<'a, LAYERS, PARTS>,
     rest: usize,
 }
 
-impl<'a, const LAYERS: usize> Watch<'a, LAYERS> {
+impl<'a, const LAYERS: usize, const PARTS: u32> Watch<'a, LAYERS, PARTS> {
     /// Watches with a network: `step` of the delta encoder in units of the samples, memory for its
     /// references, and the class that leaves the pin low.
     ///
     /// # Errors
     /// [`Unfit`] where the network does not read what the encoder writes.
     pub fn new(
-        network: Network<'a, LAYERS>,
+        network: Network<'a, LAYERS, PARTS>,
         step: i16,
         references: &'a mut [i16; AXES],
         rest: usize,
@@ -128,7 +128,7 @@ impl<'a, const LAYERS: usize> Watch<'a, LAYERS> {
     }
 
     /// The network, in its state after the last sample.
-    pub fn network(&self) -> &Network<'a, LAYERS> {
+    pub fn network(&self) -> &Network<'a, LAYERS, PARTS> {
         &self.network
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -54,17 +54,20 @@ impl Firmware {
     /// # Panics
     /// With the builder's own message: where set-up has not run, it names the command to type.
     pub fn build(machine: &str, binary: &str, model: &Path) -> Self {
-        let output = Command::new("cargo")
-            .args([
-                "xtask", "firmware", machine, "--json", "--bin", binary, "--model",
-            ])
-            .arg(model)
-            .current_dir(root())
-            .output()
-            .expect("cargo starts, since it runs this test");
+        let output = builder(machine, binary, model);
         let message = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{message}");
         serde_json::from_slice(&output.stdout).expect("--json prints one document")
+    }
+
+    /// What the builder says of a model that it does not include.
+    ///
+    /// # Panics
+    /// Where it builds the binary.
+    pub fn refused(machine: &str, binary: &str, model: &Path) -> String {
+        let output = builder(machine, binary, model);
+        assert!(!output.status.success(), "{machine}: it is built");
+        String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
     /// Runs it on the emulated machine with `input` on its standard input.
@@ -104,6 +107,17 @@ impl Firmware {
         };
         Finished { status, output }
     }
+}
+
+fn builder(machine: &str, binary: &str, model: &Path) -> Output {
+    Command::new("cargo")
+        .args([
+            "xtask", "firmware", machine, "--json", "--bin", binary, "--model",
+        ])
+        .arg(model)
+        .current_dir(root())
+        .output()
+        .expect("cargo starts, since it runs this test")
 }
 
 /// Waits for the emulator; stops it where it takes too long.

@@ -261,16 +261,35 @@ fn bench_counts_and_ends_in_the_host_s_state(machine: &str) {
     assert_eq!(unknown.status.code(), Some(1), "{}", unknown.output);
 }
 
+/// A bit of the model that changes in flash, which the program says, and one before the build, which
+/// fails.
 fn a_damaged_model_ends_the_program(machine: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("damaged.bsnn");
+    let mut firmware = Firmware::build(machine, "classify", &small_model());
     let mut file = read_model(&small_model());
+    let whole = bytes(&file);
     *file.last_mut().unwrap() ^= 1;
-    save(&path, &file);
     let cause = Model::new(&file).unwrap_err();
-    let finished = Firmware::build(machine, "classify", &path).run(b"Q");
+    let mut image = fs::read(&firmware.elf).unwrap();
+    let mut places = image.windows(whole.len());
+    let at = places.position(|part| part == whole).expect("the model");
+    image[at..at + whole.len()].copy_from_slice(&bytes(&file));
+    let path = folder.path().join("damaged.elf");
+    fs::write(&path, image).unwrap();
+    let elf = firmware.elf.display().to_string();
+    let words = firmware.runner.iter_mut().filter(|word| **word == elf);
+    words.for_each(|word| *word = path.display().to_string());
+    let finished = firmware.run(b"Q");
     assert_eq!(finished.output, format!("refused: {cause}\n"));
     assert_eq!(finished.status.code(), Some(1));
+
+    let path = folder.path().join("damaged.bsnn");
+    save(&path, &file);
+    let message = Firmware::refused(machine, "classify", &path);
+    assert!(
+        message.contains("damaged.bsnn: the model is refused: the checksum does not match"),
+        "{machine}: {message}"
+    );
 }
 
 fn requests_that_make_no_sense_end_the_program(machine: &str) {
@@ -412,7 +431,10 @@ fn spiking_model() -> Vec<u32> {
     file
 }
 
+fn bytes(file: &[u32]) -> Vec<u8> {
+    file.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
 fn save(path: &Path, file: &[u32]) {
-    let bytes: Vec<u8> = file.iter().flat_map(|word| word.to_le_bytes()).collect();
-    fs::write(path, bytes).unwrap();
+    fs::write(path, bytes(file)).unwrap();
 }

@@ -159,6 +159,11 @@ pub(crate) fn build(
         ])
         .env("BITSPIKE_MODEL", &model);
     let messages = capture_or(&mut command, |text| {
+        if let Some(cause) = refused(text) {
+            let model = model.display();
+            let more = format!("`bitspike inspect {model}` says more");
+            return Some(Failure::Work(format!("{model}: {cause}; {more}")));
+        }
         shortage(text, board).map(|what| {
             Failure::DoesNotFit(format!(
                 "{} does not fit {}: {what}; {}",
@@ -220,6 +225,12 @@ pub(crate) fn prepare(board: &Board, toolchain: &Toolchain, programs: &[&str]) -
     command.arg("--quiet");
     command.args(programs.iter().flat_map(|program| ["--bin", program]));
     capture(&mut command).map(|_| ())
+}
+
+/// Why the compiler has refused the model, in the words of `Model::included`.
+fn refused(messages: &str) -> Option<&str> {
+    let at = messages.find("the model is refused: ")?;
+    messages[at..].lines().next()
 }
 
 /// What is too small, with both sizes: by `serve` itself, or by what the linker says of a region.

@@ -121,7 +121,7 @@ impl<'a> Columns<'a> {
     /// Adds the column of one tap.
     #[inline(always)]
     pub(super) fn push(&mut self, tap: usize) {
-        self.extend(&[0], tap);
+        self.gather_and_flush(&[0], tap);
     }
 
     /// The gathered columns of a word of the block: every other word of each group.

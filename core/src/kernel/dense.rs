@@ -11,45 +11,84 @@ use super::counters;
 use super::geometry::Geometry;
 use super::{BLOCK, Outputs, SMALL, Sums, Visit};
 use crate::bits;
-use crate::model::{Input, InputKind, Layer, WeightOrder};
+use crate::model::{Input, InputKind, Layer, WeightOrder, parts};
 
 /// For single-bit inputs without pooling, with a row of weights for each output.
 #[derive(Debug)]
 pub struct Dense;
 
-impl Sums for Dense {
-    fn supports(layer: &Layer, kind: InputKind) -> bool {
+impl Dense {
+    /// Whether the kernel can compute a layer that reads inputs of this kind.
+    pub const fn supports(layer: &Layer, kind: InputKind) -> bool {
         !kind.is_graded()
             && layer.spec().input_pool.is_none()
-            && layer.spec().order == WeightOrder::OutputMajor
+            && matches!(layer.spec().order, WeightOrder::OutputMajor)
     }
 
-    #[inline(never)]
-    fn sums(layer: &Layer, weights: &[u32], input: Input<'_>, visit: Visit<'_>) {
+    /// As [`sums`](Sums::sums), by no other parts than `PARTS`.
+    #[inline(always)]
+    pub(super) fn sums_of<const PARTS: u32>(
+        layer: &Layer,
+        weights: &[u32],
+        input: Input<'_>,
+        visit: Visit<'_>,
+    ) {
         let (words, flip) = match input {
             Input::Spikes(words) => (words, false),
             Input::Bipolar(words) => (words, true),
             Input::U8(_) | Input::I8(_) => return,
         };
-        let geometry = Geometry::new(layer);
-        let positions = geometry.output[0] * geometry.output[1];
-        let places = geometry.window[0] * geometry.window[1];
-        if tables::pay(SMALL, positions, geometry.outputs, geometry.taps() * places) {
-            tables::sums(&geometry, weights, words, flip, visit);
-        } else {
-            one_by_one(&geometry, weights, words, flip, visit);
+        if PARTS & parts::TABLES != 0 && Self::has_tables(layer) {
+            tables::sums(&Geometry::new(layer), weights, words, flip, visit);
+        } else if PARTS & parts::SIGNS != 0 && flip {
+            rows_of_signs(&Geometry::new(layer), weights, words, visit);
+        } else if PARTS & parts::ROWS != 0 {
+            rows_of_spikes(&Geometry::new(layer), weights, words, visit);
         }
+    }
+
+    /// Whether tables pay for a layer.
+    pub(crate) const fn has_tables(layer: &Layer) -> bool {
+        let output = layer.output();
+        let positions = output.height as usize * output.width as usize;
+        let (window, _) = layer.pool();
+        let taps_and_places = layer.taps() * window[0] * window[1];
+        tables::pay(SMALL, positions, output.channels as usize, taps_and_places)
     }
 }
 
-/// Position by position, each row held against the words under the window.
+impl Sums for Dense {
+    fn sums(layer: &Layer, weights: &[u32], input: Input<'_>, visit: Visit<'_>) {
+        Self::sums_of::<{ parts::ALL }>(layer, weights, input, visit);
+    }
+}
+
+// Apart from each other, so that a program holds the one that it needs; not generic itself, which
+// leaves them to this crate's level of optimisation.
+
+/// Spikes, position by position, each row held against the words under the window.
 #[inline(never)]
-fn one_by_one(geometry: &Geometry, weights: &[u32], words: &[u32], flip: bool, visit: Visit<'_>) {
-    let mut gathered = Gathered {
+fn rows_of_spikes(geometry: &Geometry, weights: &[u32], words: &[u32], visit: Visit<'_>) {
+    one_by_one::<false>(geometry, weights, words, visit);
+}
+
+/// The same for bipolar values.
+#[inline(never)]
+fn rows_of_signs(geometry: &Geometry, weights: &[u32], words: &[u32], visit: Visit<'_>) {
+    one_by_one::<true>(geometry, weights, words, visit);
+}
+
+#[inline(always)]
+fn one_by_one<const FLIP: bool>(
+    geometry: &Geometry,
+    weights: &[u32],
+    words: &[u32],
+    visit: Visit<'_>,
+) {
+    let mut gathered = Gathered::<'_, FLIP> {
         words: [0; WORDS],
         len: 0,
         at: 0,
-        flip,
         weights: &[],
         row_words: geometry.taps().div_ceil(32),
         outputs: 0,
@@ -58,15 +97,7 @@ fn one_by_one(geometry: &Geometry, weights: &[u32], words: &[u32], flip: bool, v
     geometry.visit_positions(|position, corner| {
         for block in 0..geometry.blocks() {
             gathered.begin(weights, block, geometry.outputs);
-            for dy in 0..geometry.window[0] {
-                for dx in 0..geometry.window[1] {
-                    let place = [
-                        corner[0] + dy * geometry.stride[0],
-                        corner[1] + dx * geometry.stride[1],
-                    ];
-                    gathered.window(geometry, place, words);
-                }
-            }
+            gathered.windows(geometry, corner, words);
             visit(position, block, Outputs::Sums(&mut gathered.sums));
         }
     });
@@ -75,15 +106,14 @@ fn one_by_one(geometry: &Geometry, weights: &[u32], words: &[u32], flip: bool, v
 /// Words of a window that are held against the weights at once.
 const WORDS: usize = 16;
 
-/// The input words under a window, packed as the taps are.
-struct Gathered<'a> {
+/// The input words under a window, packed as the taps are; `FLIP` for bipolar inputs: XOR in place of
+/// AND.
+struct Gathered<'a, const FLIP: bool> {
     words: [u32; WORDS],
     /// Bits so far, padding included.
     len: usize,
     /// First of the words among those of a row.
     at: usize,
-    /// Whether the inputs are bipolar: XOR in place of AND.
-    flip: bool,
     /// Weights of the block's first output on.
     weights: &'a [u32],
     row_words: usize,
@@ -92,7 +122,7 @@ struct Gathered<'a> {
     sums: [i32; BLOCK],
 }
 
-impl<'a> Gathered<'a> {
+impl<'a, const FLIP: bool> Gathered<'a, FLIP> {
     /// Begins with a block of outputs.
     #[inline(always)]
     fn begin(&mut self, weights: &'a [u32], block: usize, outputs: usize) {
@@ -100,6 +130,21 @@ impl<'a> Gathered<'a> {
         self.weights = weights.get(first * self.row_words..).unwrap_or(&[]);
         self.outputs = outputs.saturating_sub(first).min(BLOCK);
         self.sums.fill(0);
+    }
+
+    /// Counts every place of the pooling window.
+    // Apart, or the loops around it stand there once for each case without a pass.
+    #[inline(never)]
+    fn windows(&mut self, geometry: &Geometry, corner: [usize; 2], words: &[u32]) {
+        for dy in 0..geometry.window[0] {
+            for dx in 0..geometry.window[1] {
+                let place = [
+                    corner[0] + dy * geometry.stride[0],
+                    corner[1] + dx * geometry.stride[1],
+                ];
+                self.window(geometry, place, words);
+            }
+        }
     }
 
     /// Counts one place of the window.
@@ -132,7 +177,14 @@ impl<'a> Gathered<'a> {
 
     /// Adds taps outside the map: no spike there.
     #[inline(always)]
-    fn skip(&mut self, mut count: usize) {
+    fn skip(&mut self, count: usize) {
+        if count > 0 {
+            self.skip_some(count);
+        }
+    }
+
+    #[inline(never)]
+    fn skip_some(&mut self, mut count: usize) {
         while count > 0 {
             let part = count.min(32);
             self.push(0, part);
@@ -141,17 +193,12 @@ impl<'a> Gathered<'a> {
     }
 
     /// Adds up to 32 taps.
-    #[inline(always)]
+    #[inline(never)]
     fn push(&mut self, word: u32, count: usize) {
         if self.len + count > 32 * WORDS {
             self.spill(word, count);
             return;
         }
-        self.put(word, count);
-    }
-
-    #[inline(always)]
-    fn put(&mut self, word: u32, count: usize) {
         bits::write(&mut self.words, self.len, count, word);
         self.len += count;
     }
@@ -160,9 +207,9 @@ impl<'a> Gathered<'a> {
     #[inline(never)]
     fn spill(&mut self, word: u32, count: usize) {
         let room = 32 * WORDS - self.len;
-        self.put(word, room);
+        self.push(word, room);
         self.flush();
-        self.put(word >> room, count - room);
+        self.push(word >> room, count - room);
     }
 
     /// Holds the words against each output's row.
@@ -170,7 +217,7 @@ impl<'a> Gathered<'a> {
     fn flush(&mut self) {
         let used = bits::words_for(self.len);
         let words = self.words.get(..used).unwrap_or(&[]);
-        if self.flip {
+        if FLIP {
             self.count(used, self.len as i32, -2, |w, s| w ^ s);
         } else {
             let spikes = words.iter().map(|word| word.count_ones() as i32);

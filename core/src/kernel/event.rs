@@ -8,49 +8,77 @@ use super::columns::Columns;
 use super::geometry::Geometry;
 use super::{SMALL, Sums, Visit};
 use crate::bits;
-use crate::model::{Input, InputKind, Layer, WeightOrder};
+use crate::model::{Input, InputKind, Layer, WeightOrder, parts};
 
 /// For spikes without pooling of the input, with a row of outputs for each tap.
 #[derive(Debug)]
 pub struct Event;
 
-impl Sums for Event {
-    fn supports(layer: &Layer, kind: InputKind) -> bool {
-        kind == InputKind::Spikes
+impl Event {
+    /// Whether the kernel can compute a layer that reads inputs of this kind.
+    pub const fn supports(layer: &Layer, kind: InputKind) -> bool {
+        matches!(kind, InputKind::Spikes)
             && layer.spec().input_pool.is_none()
-            && layer.spec().order == WeightOrder::InputMajor
+            && matches!(layer.spec().order, WeightOrder::InputMajor)
             // A tap is noted in 16 bits.
-            && layer.taps() <= usize::from(u16::MAX)
+            && layer.taps() <= u16::MAX as usize
     }
+}
 
-    #[inline(never)]
-    fn sums(layer: &Layer, weights: &[u32], input: Input<'_>, visit: Visit<'_>) {
+impl Event {
+    /// As [`sums`](Sums::sums), by no other parts than `PARTS`.
+    #[inline(always)]
+    pub(super) fn sums_of<const PARTS: u32>(
+        layer: &Layer,
+        weights: &[u32],
+        input: Input<'_>,
+        visit: Visit<'_>,
+    ) {
         let Input::Spikes(words) = input else { return };
-        let geometry = Geometry::new(layer);
-        let mut band = Band::new();
-        let mut columns = Columns::new(layer.row_words());
-        let mut position = 0;
-        for row in 0..geometry.output[0] {
-            let top = row * geometry.pitch[0];
-            let mut whole = 0;
-            for column in 0..geometry.output[1] {
-                let corner = [top, column * geometry.pitch[1]];
-                if column == whole {
-                    whole = band.fill(&geometry, words, top, column);
-                }
-                for block in 0..geometry.blocks() {
-                    columns.begin(weights, block);
-                    if column < whole {
-                        band.walk(&geometry, corner[1], &mut columns);
-                    } else {
-                        scan(&geometry, corner, words, &mut columns);
-                    }
-                    visit(position, block, columns.finish());
-                }
-                // A position without a band is on its own.
-                whole = whole.max(column + 1);
-                position += 1;
+        if PARTS & parts::DEEP == 0 {
+            sums(layer, weights, words, visit, |_, _, _, _, len| len);
+        } else {
+            sums(layer, weights, words, visit, Band::note_row);
+        }
+    }
+}
+
+impl Sums for Event {
+    fn sums(layer: &Layer, weights: &[u32], input: Input<'_>, visit: Visit<'_>) {
+        Self::sums_of::<{ parts::ALL }>(layer, weights, input, visit);
+    }
+}
+
+/// Notes the spikes of a row in a column of more than 32 channels: [`Band::note_row`].
+type NoteRow = fn(&mut Band, &Row, &[u32], [usize; 2], usize) -> usize;
+
+/// As [`Sums::sums`].
+#[inline(never)]
+fn sums(layer: &Layer, weights: &[u32], words: &[u32], visit: Visit<'_>, note_row: NoteRow) {
+    let geometry = Geometry::new(layer);
+    let mut band = Band::new();
+    let mut columns = Columns::new(layer.row_words());
+    let mut position = 0;
+    for row in 0..geometry.output[0] {
+        let top = row * geometry.pitch[0];
+        let mut whole = 0;
+        for column in 0..geometry.output[1] {
+            let corner = [top, column * geometry.pitch[1]];
+            if column == whole {
+                whole = band.fill(&geometry, words, [top, column], note_row);
             }
+            for block in 0..geometry.blocks() {
+                columns.begin(weights, block);
+                if column < whole {
+                    band.walk(&geometry, corner[1], &mut columns);
+                } else {
+                    scan(&geometry, corner, words, &mut columns);
+                }
+                visit(position, block, columns.finish());
+            }
+            // A position without a band is on its own.
+            whole = whole.max(column + 1);
+            position += 1;
         }
     }
 }
@@ -117,12 +145,12 @@ impl Band {
         &mut self,
         geometry: &Geometry,
         words: &[u32],
-        top: usize,
-        mut position: usize,
+        [top, mut position]: [usize; 2],
+        note_row: NoteRow,
     ) -> usize {
         let [first, _] = under(geometry, position * geometry.pitch[1]);
         self.first = first;
-        let end = self.list(geometry, words, top, first);
+        let end = self.list(geometry, words, [top, first], note_row);
         if end >= geometry.map[1] {
             return geometry.output[1];
         }
@@ -139,7 +167,13 @@ impl Band {
 
     /// Notes the spikes of the map's columns from `first` on; returns the first column without room.
     #[inline(always)]
-    fn list(&mut self, geometry: &Geometry, words: &[u32], top: usize, first: usize) -> usize {
+    fn list(
+        &mut self,
+        geometry: &Geometry,
+        words: &[u32],
+        [top, first]: [usize; 2],
+        note_row: NoteRow,
+    ) -> usize {
         let channels = geometry.channels;
         let mut rows = [Row::default(); ROWS];
         let Some(rows) = Row::under(geometry, top, &mut rows) else {
@@ -170,7 +204,7 @@ impl Band {
             } else {
                 let started = len;
                 for row in rows.iter() {
-                    len = self.note_row(row, words, at, channels, len);
+                    len = note_row(self, row, words, [at, channels], len);
                 }
                 if len > SPIKES {
                     return self.end(column - first, started, column);
@@ -215,8 +249,7 @@ impl Band {
         &mut self,
         row: &Row,
         words: &[u32],
-        at: usize,
-        channels: usize,
+        [at, channels]: [usize; 2],
         mut len: usize,
     ) -> usize {
         let from = usize::from(row.at) + at;

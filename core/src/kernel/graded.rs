@@ -8,61 +8,120 @@
 
 use super::geometry::Geometry;
 use super::{BLOCK, Outputs, Sums, Visit};
-use crate::model::{Input, InputKind, Layer, WeightOrder};
+use crate::model::{Input, InputKind, Layer, WeightOrder, parts};
 
 /// For `u8` and `i8` inputs without pooling of the input, with a row of weights for each output.
 #[derive(Debug)]
 pub struct Graded;
 
-impl Sums for Graded {
-    fn supports(layer: &Layer, kind: InputKind) -> bool {
+impl Graded {
+    /// Whether the kernel can compute a layer that reads inputs of this kind.
+    pub const fn supports(layer: &Layer, kind: InputKind) -> bool {
         kind.is_graded()
             && layer.spec().input_pool.is_none()
-            && layer.spec().order == WeightOrder::OutputMajor
+            && matches!(layer.spec().order, WeightOrder::OutputMajor)
+    }
+}
+
+impl Graded {
+    /// Whether the box sums of a layer fit a [`Band`].
+    pub(crate) const fn is_banded(layer: &Layer) -> bool {
+        let ([height, width], _) = layer.pool();
+        // A box sum fits where 128 values of magnitude 255 do.
+        height * width <= 128 && row_len(layer).saturating_mul(layer.kernel()[0]) <= BAND
     }
 
-    #[inline(never)]
+    /// As [`sums`](Sums::sums), by no other parts than `PARTS`.
+    #[inline(always)]
+    pub(super) fn sums_of<const PARTS: u32>(
+        layer: &Layer,
+        weights: &[u32],
+        input: Input<'_>,
+        visit: Visit<'_>,
+    ) {
+        if PARTS & parts::BOXES == 0 {
+            sums(layer, weights, input, visit, |_, _| ());
+        } else {
+            sums(layer, weights, input, visit, |window, subsets| {
+                window.push_boxes(subsets);
+            });
+        }
+    }
+}
+
+/// Box sums of a row of the padded map.
+const fn row_len(layer: &Layer) -> usize {
+    let ([_, width], _) = layer.pool();
+    let padded = layer.map().width as usize + 2 * layer.padding()[1];
+    let columns = padded - (width - 1) * layer.stride()[1];
+    columns.saturating_mul(layer.map().channels as usize)
+}
+
+impl Sums for Graded {
     fn sums(layer: &Layer, weights: &[u32], input: Input<'_>, visit: Visit<'_>) {
-        let (bytes, flip) = match input {
-            Input::U8(bytes) => (bytes, 0),
-            Input::I8(bytes) => (bytes, 128),
-            Input::Spikes(_) | Input::Bipolar(_) => return,
-        };
-        let geometry = Geometry::new(layer);
-        let values = Values {
-            bytes,
-            flip,
-            geometry,
-        };
-        // Two positions a word where every subset sum fits 16 bits.
-        let largest = layer.taps() * 255 * geometry.window[0] * geometry.window[1];
-        let pair = largest <= i16::MAX as usize;
-        let mut band = Band::new(&geometry);
-        let mut subsets = Subsets::new(layer.row_words());
-        for row in 0..geometry.output[0] {
-            let banded = band.fill(&values, row);
-            let mut column = 0;
-            while column < geometry.output[1] {
-                let right = geometry.output[1] - column;
-                let window = Window {
-                    values: &values,
-                    band: banded.then_some(&band),
-                    row,
-                    column,
-                    pair: pair && right > 1,
-                };
-                for block in 0..geometry.blocks() {
-                    subsets.begin(weights, block, geometry.outputs);
-                    window.push(&mut subsets);
-                    subsets.finish(window.pair);
-                    let position = row * geometry.output[1] + column;
-                    visit(position, block, Outputs::Sums(&mut subsets.sums));
-                    if window.pair {
-                        visit(position + 1, block, Outputs::Sums(&mut subsets.right));
-                    }
+        Self::sums_of::<{ parts::ALL }>(layer, weights, input, visit);
+    }
+}
+
+/// As [`Sums::sums`]; `boxes` gives the values of a window that no band holds.
+#[inline(never)]
+fn sums(
+    layer: &Layer,
+    weights: &[u32],
+    input: Input<'_>,
+    visit: Visit<'_>,
+    boxes: fn(&Window<'_>, &mut Subsets<'_>),
+) {
+    let (bytes, flip) = match input {
+        Input::U8(bytes) => (bytes, 0),
+        Input::I8(bytes) => (bytes, 128),
+        Input::Spikes(_) | Input::Bipolar(_) => return,
+    };
+    let geometry = Geometry::new(layer);
+    let values = Values {
+        bytes,
+        flip,
+        geometry,
+    };
+    // Two positions a word where every subset sum fits 16 bits.
+    let largest = layer.taps() * 255 * geometry.window[0] * geometry.window[1];
+    let pair = largest <= i16::MAX as usize;
+    let mut band = Band {
+        sums: [0; BAND],
+        row_len: if Graded::is_banded(layer) {
+            row_len(layer)
+        } else {
+            0
+        },
+        rows: geometry.kernel[0],
+    };
+    let mut subsets = Subsets::new(layer.row_words());
+    for row in 0..geometry.output[0] {
+        let banded = band.fill(&values, row);
+        let mut column = 0;
+        while column < geometry.output[1] {
+            let right = geometry.output[1] - column;
+            let window = Window {
+                values: &values,
+                band: banded.then_some(&band),
+                row,
+                column,
+                pair: pair && right > 1,
+            };
+            for block in 0..geometry.blocks() {
+                subsets.begin(weights, block, geometry.outputs);
+                match window.band {
+                    Some(band) => window.push(band, &mut subsets),
+                    None => boxes(&window, &mut subsets),
                 }
-                column += if window.pair { 2 } else { 1 };
+                subsets.finish(window.pair);
+                let position = row * geometry.output[1] + column;
+                visit(position, block, Outputs::Sums(&mut subsets.sums));
+                if window.pair {
+                    visit(position + 1, block, Outputs::Sums(&mut subsets.right));
+                }
             }
+            column += if window.pair { 2 } else { 1 };
         }
     }
 }
@@ -121,21 +180,6 @@ struct Band {
 }
 
 impl Band {
-    fn new(geometry: &Geometry) -> Self {
-        let padded = geometry.map[1] + 2 * geometry.padding[1];
-        let columns = padded - (geometry.window[1] - 1) * geometry.stride[1];
-        let row_len = columns.saturating_mul(geometry.channels);
-        let rows = geometry.kernel[0];
-        // A box sum fits where 128 values of magnitude 255 do.
-        let fits =
-            geometry.window[0] * geometry.window[1] <= 128 && row_len.saturating_mul(rows) <= BAND;
-        Self {
-            sums: [0; BAND],
-            row_len: if fits { row_len } else { 0 },
-            rows,
-        }
-    }
-
     /// Computes the box sums under a row of output positions; `false` where there is no room.
     /// Rows come from the first to the last.
     #[inline(always)]
@@ -206,30 +250,35 @@ struct Window<'a> {
 impl Window<'_> {
     /// Gives the values under the taps to `subsets`, in the order of the taps.
     #[inline(always)]
-    fn push(&self, subsets: &mut Subsets<'_>) {
+    fn push(&self, band: &Band, subsets: &mut Subsets<'_>) {
         let geometry = &self.values.geometry;
-        let (kernel, channels) = (geometry.kernel, geometry.channels);
-        let pitch = geometry.pitch[1];
-        for ky in 0..kernel[0] {
-            if let Some(band) = self.band {
-                let at = ky * band.row_len + self.column * pitch * channels;
-                let count = kernel[1] * channels;
-                let left = band.sums.get(at..at + count).unwrap_or(&[]);
-                if self.pair {
-                    let at = at + pitch * channels;
-                    let right = band.sums.get(at..at + count).unwrap_or(&[]);
-                    subsets.extend(left.iter().zip(right), |(&left, &right)| {
-                        join(left.into(), right.into())
-                    });
-                } else {
-                    subsets.extend(left.iter(), |&left| left.into());
-                }
-                continue;
+        let pitch = geometry.pitch[1] * geometry.channels;
+        let count = geometry.kernel[1] * geometry.channels;
+        for ky in 0..geometry.kernel[0] {
+            let at = ky * band.row_len + self.column * pitch;
+            let left = band.sums.get(at..at + count).unwrap_or(&[]);
+            if self.pair {
+                let at = at + pitch;
+                let right = band.sums.get(at..at + count).unwrap_or(&[]);
+                subsets.extend(left.iter().zip(right), |(&left, &right)| {
+                    join(left.into(), right.into())
+                });
+            } else {
+                subsets.extend(left.iter(), |&left| left.into());
             }
+        }
+    }
+
+    /// As [`push`](Self::push), each box summed anew.
+    #[inline(never)]
+    fn push_boxes(&self, subsets: &mut Subsets<'_>) {
+        let geometry = &self.values.geometry;
+        let pitch = geometry.pitch[1];
+        for ky in 0..geometry.kernel[0] {
             let row = self.row * geometry.pitch[0] + ky;
-            for kx in 0..kernel[1] {
+            for kx in 0..geometry.kernel[1] {
                 let column = self.column * pitch + kx;
-                for channel in 0..channels {
+                for channel in 0..geometry.channels {
                     let left = self.values.boxed(row, column, channel);
                     subsets.push(if self.pair {
                         join(left, self.values.boxed(row, column + pitch, channel))
@@ -287,7 +336,7 @@ impl<'a> Subsets<'a> {
             .for_each(|sum| *sum = 0);
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn push(&mut self, value: i32) {
         if let Some(slot) = self.values.get_mut(self.len) {
             *slot = value;

@@ -14,7 +14,7 @@ pub mod reference;
 #[cfg(test)]
 mod suite;
 
-use crate::model::{Input, InputKind, Layer};
+use crate::model::{Input, InputKind, Layer, parts};
 use geometry::Geometry;
 
 /// Outputs that a kernel computes at once: the bits of two words.
@@ -59,9 +59,6 @@ impl Counts {
 
 /// What a kernel computes: the synaptic sums of a layer in one time step.
 pub trait Sums {
-    /// Whether the kernel can compute a layer that reads inputs of this kind.
-    fn supports(layer: &Layer, kind: InputKind) -> bool;
-
     /// Calls `visit` once for every position and block of the layer, in any order.
     ///
     /// `weights` are the layer's words, [`Model::weights`](crate::model::Model::weights).
@@ -79,7 +76,7 @@ macro_rules! kernels {
             pub const ALL: &[Kernel] = &[$(Kernel::$name,)*];
 
             /// Whether the kernel can compute a layer that reads inputs of this kind.
-            pub fn supports(self, layer: &Layer, kind: InputKind) -> bool {
+            pub const fn supports(self, layer: &Layer, kind: InputKind) -> bool {
                 match self { $(Kernel::$name => <$kernel>::supports(layer, kind),)* }
             }
 
@@ -122,11 +119,70 @@ impl Kernel {
     /// The kernel for a layer that reads inputs of this kind: the order of the weights in the
     /// file decides between dense and event-driven. [`cost::choose`](crate::cost::choose) chooses
     /// that order when the file is written.
-    pub fn choose(layer: &Layer, kind: InputKind) -> Self {
-        [Self::Graded, Self::Event, Self::Dense]
-            .into_iter()
-            .find(|kernel| kernel.supports(layer, kind))
-            .unwrap_or(Self::Reference)
+    pub const fn choose(layer: &Layer, kind: InputKind) -> Self {
+        Self::choose_of::<{ parts::ALL }>(layer, kind)
+    }
+
+    /// As [`choose`](Self::choose), for a model that needs no other parts than these.
+    #[inline(always)]
+    pub(crate) const fn choose_of<const PARTS: u32>(layer: &Layer, kind: InputKind) -> Self {
+        // What is left at last needs no question.
+        let others = PARTS & (parts::REFERENCE | parts::DENSE | parts::EVENT);
+        if PARTS & parts::GRADED != 0 && (others == 0 || Self::Graded.supports(layer, kind)) {
+            return Self::Graded;
+        }
+        let others = others & !parts::EVENT;
+        if PARTS & parts::EVENT != 0 && (others == 0 || Self::Event.supports(layer, kind)) {
+            return Self::Event;
+        }
+        let others = others & !parts::DENSE;
+        if PARTS & parts::DENSE != 0 && (others == 0 || Self::Dense.supports(layer, kind)) {
+            return Self::Dense;
+        }
+        Self::Reference
+    }
+}
+
+impl Kernel {
+    /// As [`sums`](Self::sums), of graded values by no other parts than `PARTS`.
+    #[inline(always)]
+    pub(crate) fn sums_of_values<const PARTS: u32>(
+        self,
+        layer: &Layer,
+        weights: &[u32],
+        input: Input<'_>,
+        visit: Visit<'_>,
+    ) {
+        if PARTS & parts::GRADED != 0
+            && (PARTS & parts::REFERENCE == 0 || matches!(self, Self::Graded))
+        {
+            graded::Graded::sums_of::<PARTS>(layer, weights, input, visit);
+        } else if PARTS & parts::REFERENCE != 0 {
+            reference::Reference::sums(layer, weights, input, visit);
+        }
+    }
+
+    /// As [`sums`](Self::sums), of single bits by no other parts than `PARTS`.
+    #[inline(always)]
+    pub(crate) fn sums_of_bits<const PARTS: u32>(
+        self,
+        layer: &Layer,
+        weights: &[u32],
+        input: Input<'_>,
+        visit: Visit<'_>,
+    ) {
+        match self {
+            Self::Dense if PARTS & parts::DENSE != 0 => {
+                dense::Dense::sums_of::<PARTS>(layer, weights, input, visit);
+            }
+            Self::Event if PARTS & parts::EVENT != 0 => {
+                event::Event::sums_of::<PARTS>(layer, weights, input, visit);
+            }
+            _ if PARTS & parts::REFERENCE != 0 => {
+                reference::Reference::sums(layer, weights, input, visit);
+            }
+            _ => {}
+        }
     }
 }
 

@@ -8,11 +8,14 @@ use crate::model::{Input, InputKind, Layer, PoolKind};
 #[derive(Debug)]
 pub struct Reference;
 
-impl Sums for Reference {
-    fn supports(_: &Layer, _: InputKind) -> bool {
+impl Reference {
+    /// Whether the kernel can compute a layer that reads inputs of this kind.
+    pub const fn supports(_: &Layer, _: InputKind) -> bool {
         true
     }
+}
 
+impl Sums for Reference {
     // Apart, so that the frames of the other kernels do not hold its sums.
     #[inline(never)]
     fn sums(layer: &Layer, weights: &[u32], input: Input<'_>, visit: Visit<'_>) {

@@ -132,6 +132,12 @@ pub enum ModelError {
         /// What is wrong.
         error: ParameterError,
     },
+    /// A layer needs a part of the engine that this program has left out: it was built for another
+    /// model ([`parts`](super::parts)).
+    Part {
+        /// Index of the layer; of the last one where the input or the read-out needs the part.
+        layer: usize,
+    },
     /// The read-out does not match the last layer.
     Readout {
         /// What does not match.
@@ -198,6 +204,22 @@ impl fmt::Display for ParameterError {
 impl core::error::Error for ParameterError {}
 
 impl ModelError {
+    /// What is wrong in a few words, for a build that fails; `bitspike inspect` says it in full.
+    pub(super) const fn summary(&self) -> &'static str {
+        match self {
+            Self::Magic { .. } => "the model is refused: it is not a model file",
+            Self::Version { .. } => "the model is refused: another version of the format",
+            Self::Cut { .. } => "the model is refused: the file is cut",
+            Self::Trailing { .. } => "the model is refused: the file is too long",
+            Self::Checksum { .. } => "the model is refused: the checksum does not match",
+            Self::Layers { .. } => {
+                "the model is refused: it has more layers than there is room for"
+            }
+            Self::Part { .. } => "the model is refused: it needs a part that is left out",
+            _ => "the model is refused: `bitspike inspect` says why",
+        }
+    }
+
     /// What is wrong, for a device that has no room for `core::fmt`.
     pub fn message(&self) -> Message {
         match *self {
@@ -294,6 +316,12 @@ impl ModelError {
             }
             Self::Padding { layer } => in_layer(layer, [Text("a padding bit is not 0")]),
             Self::Parameter { layer, error } => in_layer(layer, error.pieces()),
+            Self::Part { layer } => in_layer(
+                layer,
+                [Text(
+                    "it needs a part of the engine that this program has left out",
+                )],
+            ),
             Self::Readout { what } => {
                 Message::new([Text("the read-out does not match: "), Text(what)])
             }

@@ -65,67 +65,14 @@ impl NetworkSpec {
 }
 
 /// The start of the section of layers: a [`NetworkSpec`] up to the number of its layers.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Head {
     pub(super) input: InputKind,
     pub(super) shape: [u16; 3],
     pub(super) steps: u32,
     pub(super) readout: Readout,
     pub(super) logit_scale: f32,
-    /// Postcard writes the length of a sequence as it writes a number.
     pub(super) layers: u32,
-}
-
-/// Bytes of a varint in its shortest form: seven bits each.
-pub(super) fn varint(value: u32) -> usize {
-    (32 - (value | 1).leading_zeros()).div_ceil(7) as usize
-}
-
-fn varints(values: &[u16]) -> usize {
-    values.iter().map(|value| varint((*value).into())).sum()
-}
-
-// Enumerations, options and `i8` take a byte. Postcard would read numbers in longer forms too: a
-// reader that counts what it should have read refuses them, and needs no serialiser for it.
-
-impl Head {
-    /// Bytes of the shortest, and so the only accepted, form.
-    pub(super) fn encoded_bytes(&self) -> usize {
-        let groups = match self.readout {
-            Readout::Population { groups } => varint(groups.into()),
-            Readout::Count | Readout::Membrane | Readout::FirstSpike => 0,
-        };
-        1 + varints(&self.shape) + varint(self.steps) + 1 + groups + 4 + varint(self.layers)
-    }
-}
-
-impl LayerSpec {
-    /// Bytes of the shortest, and so the only accepted, form.
-    pub(super) fn encoded_bytes(&self) -> usize {
-        let pool = |pool: Pool| varints(&pool.window) + varints(&pool.stride);
-        let operation = match self.operation {
-            Operation::Linear { outputs } => varint(outputs.into()),
-            Operation::Conv2d {
-                channels,
-                kernel,
-                stride,
-                padding,
-            } => varint(channels.into()) + varints(&kernel) + varints(&stride) + varints(&padding),
-        };
-        let input_pool = self.input_pool.map_or(0, |input| 1 + pool(input.pool));
-        let biases = usize::from(self.biases.is_some());
-        1 + input_pool
-            + 1
-            + operation
-            + 1
-            + self.pool.map_or(0, pool)
-            // Order, membrane and fraction; reset and thresholds; whether there are biases.
-            + 3
-            + varint(self.beta.into())
-            + 2
-            + 1
-            + biases
-    }
 }
 
 /// How a decision is read out of the last layer.
@@ -246,83 +193,4 @@ pub enum WeightOrder {
     OutputMajor,
     /// A row of outputs for each tap: for kernels that add the columns of set input bits.
     InputMajor,
-}
-
-#[cfg(test)]
-mod tests {
-    extern crate std;
-    use super::*;
-    use proptest::prelude::*;
-
-    fn pair() -> impl Strategy<Value = [u16; 2]> {
-        [any::<u16>(), any::<u16>()]
-    }
-
-    fn pool() -> impl Strategy<Value = Pool> {
-        (pair(), pair()).prop_map(|(window, stride)| Pool { window, stride })
-    }
-
-    fn operation() -> impl Strategy<Value = Operation> {
-        let conv = (any::<u16>(), pair(), pair(), pair());
-        prop_oneof![
-            any::<u16>().prop_map(|outputs| Operation::Linear { outputs }),
-            conv.prop_map(|(channels, kernel, stride, padding)| Operation::Conv2d {
-                channels,
-                kernel,
-                stride,
-                padding,
-            }),
-        ]
-    }
-
-    proptest! {
-        /// The counted bytes are those that postcard writes.
-        #[test]
-        fn encoded_bytes_are_those_of_postcard(
-            input_pool in prop::option::of(pool()),
-            operation in operation(),
-            pool in prop::option::of(pool()),
-            fraction: i8, beta: u16, shape: [u16; 3], steps: u32,
-            groups in prop::option::of(any::<u16>()),
-            layers in 0usize..=16, biases: bool,
-        ) {
-            let layer = LayerSpec {
-                input_pool: input_pool.map(|pool| InputPool { kind: PoolKind::Sum, pool }),
-                operation,
-                pool,
-                order: WeightOrder::InputMajor,
-                membrane: Membrane::I32,
-                fraction,
-                beta,
-                reset: Reset::None,
-                thresholds: Spread::Neuron,
-                biases: biases.then_some(Spread::Layer),
-            };
-            let mut buffer = [0; 1024];
-            let written = postcard::to_slice(&layer, &mut buffer).unwrap().len();
-            prop_assert_eq!(layer.encoded_bytes(), written);
-            let spec = NetworkSpec {
-                input: InputKind::I8,
-                shape,
-                steps,
-                readout: groups.map_or(Readout::Count, |groups| Readout::Population { groups }),
-                logit_scale: 1.0,
-                layers: (0..layers).map(|_| layer).collect(),
-            };
-            let written = postcard::to_slice(&spec, &mut buffer).unwrap().len();
-            prop_assert_eq!(spec.head().encoded_bytes() + layers * layer.encoded_bytes(), written);
-        }
-
-        #[test]
-        fn metadata_bytes_are_those_of_postcard(task in ".{0,200}", classes in "[a-z\n]{0,150}") {
-            let metadata = super::super::Metadata {
-                task: &task,
-                classes: &classes,
-                ..Default::default()
-            };
-            let mut buffer = [0; 2048];
-            let written = postcard::to_slice(&metadata, &mut buffer).unwrap().len();
-            prop_assert_eq!(metadata.encoded_bytes(), written);
-        }
-    }
 }

@@ -1,13 +1,10 @@
 //! A layer with the geometry that follows from its spec and what it reads.
 
+use super::MAX_UNITS;
 use super::error::ModelError;
-use super::format::{
-    Head, InputKind, LayerSpec, Operation, Pool, PoolKind, Readout, Spread, WeightOrder,
-};
-use super::prelude::Sizes;
-use super::{MAX_LAYERS, MAX_STEPS, MAX_UNITS};
+use super::format::{InputKind, LayerSpec, Operation, Pool, PoolKind, Spread, WeightOrder};
 use crate::bits::words_for;
-use crate::lif::{Beta, Lif, Reset};
+use crate::lif::{Beta, Lif, Membrane, Reset};
 
 /// Height, width and channels of a feature map; flat index `(y * width + x) * channels + c`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +18,12 @@ pub struct Shape {
 }
 
 impl Shape {
+    const NONE: Self = Self {
+        height: 0,
+        width: 0,
+        channels: 0,
+    };
+
     /// Number of values; the largest `usize` where a 32-bit one does not hold it.
     pub const fn units(&self) -> usize {
         (self.height as usize)
@@ -61,22 +64,48 @@ pub struct Layer {
 }
 
 impl Layer {
+    /// What stands in room for layers that a model does not have.
+    pub(super) const NONE: Self = Self {
+        spec: LayerSpec {
+            input_pool: None,
+            operation: Operation::Linear { outputs: 0 },
+            pool: None,
+            order: WeightOrder::OutputMajor,
+            membrane: Membrane::I16,
+            fraction: 0,
+            beta: 0,
+            reset: Reset::None,
+            thresholds: Spread::Layer,
+            biases: None,
+        },
+        input: Shape::NONE,
+        output: Shape::NONE,
+        narrow: false,
+        weights_at: 0,
+        membranes_at: 0,
+        spikes_at: 0,
+    };
+
     /// The spec as in the file.
-    pub fn spec(&self) -> &LayerSpec {
+    pub const fn spec(&self) -> &LayerSpec {
         &self.spec
     }
 
     /// Shape of what the layer reads, before any pooling of its input.
-    pub fn input(&self) -> Shape {
+    pub const fn input(&self) -> Shape {
         self.input
     }
 
     /// Shape of what the weights see: the input, pooled where the spec says so; for a linear
     /// layer without pooling, one position with all values as channels.
-    pub fn map(&self) -> Shape {
+    #[inline(never)]
+    pub const fn map(&self) -> Shape {
         match self.spec.input_pool {
             // The loader has checked that the window fits.
-            Some(input_pool) => pooled(self.input, input_pool.pool).unwrap_or(self.input),
+            Some(input_pool) => match pooled(self.input, input_pool.pool) {
+                Some(map) => map,
+                None => self.input,
+            },
             None if self.is_linear() => Shape {
                 height: 1,
                 width: 1,
@@ -87,60 +116,64 @@ impl Layer {
     }
 
     /// Whether every output reads the whole input.
-    pub fn is_linear(&self) -> bool {
+    pub const fn is_linear(&self) -> bool {
         matches!(self.spec.operation, Operation::Linear { .. })
     }
 
     /// Shape of the layer's neurons.
-    pub fn output(&self) -> Shape {
+    pub const fn output(&self) -> Shape {
         self.output
     }
 
     /// Number of neurons.
-    pub fn units(&self) -> usize {
+    pub const fn units(&self) -> usize {
         self.output.units()
     }
 
     /// Height and width of the kernel over [`map`](Self::map).
-    pub fn kernel(&self) -> [usize; 2] {
+    pub const fn kernel(&self) -> [usize; 2] {
         match self.spec.operation {
-            Operation::Linear { .. } => [self.map().height.into(), self.map().width.into()],
-            Operation::Conv2d { kernel, .. } => kernel.map(usize::from),
+            Operation::Linear { .. } => {
+                let map = self.map();
+                wide([map.height, map.width])
+            }
+            Operation::Conv2d { kernel, .. } => wide(kernel),
         }
     }
 
     /// Rows and columns between positions of the kernel.
-    pub fn stride(&self) -> [usize; 2] {
+    pub const fn stride(&self) -> [usize; 2] {
         match self.spec.operation {
             Operation::Linear { .. } => [1, 1],
-            Operation::Conv2d { stride, .. } => stride.map(usize::from),
+            Operation::Conv2d { stride, .. } => wide(stride),
         }
     }
 
     /// Rows and columns of padding.
-    pub fn padding(&self) -> [usize; 2] {
+    pub const fn padding(&self) -> [usize; 2] {
         match self.spec.operation {
             Operation::Linear { .. } => [0, 0],
-            Operation::Conv2d { padding, .. } => padding.map(usize::from),
+            Operation::Conv2d { padding, .. } => wide(padding),
         }
     }
 
     /// Inputs of one weighted sum: kernel height x kernel width x channels.
-    pub fn taps(&self) -> usize {
+    #[inline(never)]
+    pub const fn taps(&self) -> usize {
         let [height, width] = self.kernel();
-        height * width * usize::from(self.map().channels)
+        height * width * self.map().channels as usize
     }
 
     /// Window and stride of the pooling between the sum and the neurons; `[1, 1]` for none.
-    pub fn pool(&self) -> ([usize; 2], [usize; 2]) {
+    pub const fn pool(&self) -> ([usize; 2], [usize; 2]) {
         match self.spec.pool {
-            Some(Pool { window, stride }) => (window.map(usize::from), stride.map(usize::from)),
+            Some(Pool { window, stride }) => (wide(window), wide(stride)),
             None => ([1, 1], [1, 1]),
         }
     }
 
     /// The neurons' numerics.
-    pub fn lif(&self) -> Lif {
+    pub const fn lif(&self) -> Lif {
         Lif {
             beta: Beta::from_bits(self.spec.beta),
             fraction: self.spec.fraction,
@@ -150,37 +183,39 @@ impl Layer {
     }
 
     /// Whether 32-bit arithmetic is proven exact for the neurons.
-    pub(crate) fn is_narrow(&self) -> bool {
+    pub(crate) const fn is_narrow(&self) -> bool {
         self.narrow
     }
 
     /// Words of a row of weights, at least 1.
     #[inline]
-    pub fn row_words(&self) -> usize {
+    pub const fn row_words(&self) -> usize {
         // A row has a bit; the compiler does not know, and rows are cut by this length.
-        words_for(self.row_bits()).max(1)
+        let words = words_for(self.row_bits());
+        if words > 1 { words } else { 1 }
     }
 
     /// Weight bits of a row, and the number of rows.
-    pub(super) fn row_bits(&self) -> usize {
+    pub(super) const fn row_bits(&self) -> usize {
         match self.spec.order {
             WeightOrder::OutputMajor => self.taps(),
-            WeightOrder::InputMajor => self.output.channels.into(),
+            WeightOrder::InputMajor => self.output.channels as usize,
         }
     }
 
-    pub(super) fn rows(&self) -> usize {
+    pub(super) const fn rows(&self) -> usize {
         match self.spec.order {
-            WeightOrder::OutputMajor => self.output.channels.into(),
+            WeightOrder::OutputMajor => self.output.channels as usize,
             WeightOrder::InputMajor => self.taps(),
         }
     }
 
     /// Number of parameters of a spread.
-    pub(super) fn parameters(&self, spread: Spread) -> usize {
+    #[inline(never)]
+    pub(super) const fn parameters(&self, spread: Spread) -> usize {
         match spread {
             Spread::Layer => 1,
-            Spread::Channel => self.output.channels.into(),
+            Spread::Channel => self.output.channels as usize,
             Spread::Neuron => self.units(),
         }
     }
@@ -195,47 +230,43 @@ impl Layer {
         row * self.row_words() * 32 + column
     }
 
-    fn new(
+    /// A layer that reads `input`; `index` is its place among the layers.
+    pub(super) const fn new(
         index: usize,
         spec: &LayerSpec,
         input: Shape,
         kind: InputKind,
         at: Offsets,
     ) -> Result<Self, ModelError> {
-        let shape = |what| ModelError::Shape { layer: index, what };
-        let undefined = |what| Err(ModelError::Undefined { layer: index, what });
         if spec.beta > Beta::ONE.to_bits() {
-            return Err(ModelError::Numerics {
-                layer: index,
-                what: "beta",
-            });
+            return Err(numerics(index, "beta"));
         }
-        if !(-16..=16).contains(&spec.fraction) {
-            return Err(ModelError::Numerics {
-                layer: index,
-                what: "fraction",
-            });
+        if spec.fraction < -16 || spec.fraction > 16 {
+            return Err(numerics(index, "fraction"));
         }
-        let bipolar = kind == InputKind::Bipolar;
+        let bipolar = matches!(kind, InputKind::Bipolar);
         let mut map = input;
         let mut largest = kind.largest();
         if let Some(input_pool) = spec.input_pool {
             if bipolar {
-                return undefined("pooling of bipolar input");
+                return Err(undefined(index, "pooling of bipolar input"));
             }
             match input_pool.kind {
                 PoolKind::Sum => largest *= window_size(input_pool.pool),
                 PoolKind::Max if kind.is_graded() => {
-                    return undefined("max pooling of graded input");
+                    return Err(undefined(index, "max pooling of graded input"));
                 }
                 PoolKind::Max => {}
             }
-            map = pooled(input, input_pool.pool).ok_or(shape("input pooling window"))?;
+            map = match pooled(input, input_pool.pool) {
+                Some(map) => map,
+                None => return Err(misfit(index, "input pooling window")),
+            };
         }
         let (kernel, stride, padding, channels) = match spec.operation {
             Operation::Linear { outputs } => {
                 if spec.pool.is_some() {
-                    return undefined("pooling of a linear layer's sums");
+                    return Err(undefined(index, "pooling of a linear layer's sums"));
                 }
                 if spec.input_pool.is_none() {
                     map = Shape {
@@ -253,29 +284,33 @@ impl Layer {
                 padding,
             } => (kernel, stride, padding, channels),
         };
-        if bipolar && (padding != [0, 0] || spec.pool.is_some()) {
-            return undefined("padding or pooling of bipolar input");
+        if bipolar && (padding[0] != 0 || padding[1] != 0 || spec.pool.is_some()) {
+            return Err(undefined(index, "padding or pooling of bipolar input"));
         }
-        let taps = [kernel[0], kernel[1], map.channels]
-            .map(u64::from)
-            .iter()
-            .product::<u64>();
+        let taps = kernel[0] as u64 * kernel[1] as u64 * map.channels as u64;
         let height = positions(map.height, padding[0], kernel[0], stride[0]);
         let width = positions(map.width, padding[1], kernel[1], stride[1]);
+        let (Some(height), Some(width)) = (height, width) else {
+            return Err(misfit(index, "kernel"));
+        };
         let mut output = Shape {
-            height: height.ok_or(shape("kernel"))?,
-            width: width.ok_or(shape("kernel"))?,
+            height,
+            width,
             channels,
         };
         let mut largest = taps.saturating_mul(largest);
         if let Some(pool) = spec.pool {
-            output = pooled(output, pool).ok_or(shape("pooling window"))?;
+            output = match pooled(output, pool) {
+                Some(output) => output,
+                None => return Err(misfit(index, "pooling window")),
+            };
             largest = largest.saturating_mul(window_size(pool));
         }
-        if !(1..=MAX_UNITS).contains(&output.units()) {
+        let units = output.units();
+        if units < 1 || units > MAX_UNITS {
             return Err(ModelError::Units {
                 layer: index,
-                got: output.units(),
+                got: units,
             });
         }
         if largest > i32::MAX as u64 {
@@ -295,63 +330,91 @@ impl Layer {
         };
         layer.narrow = layer.lif().is_narrow(largest);
         // Nothing behind this point can overflow.
-        let words = (layer.rows() as u64 * layer.row_words() as u64)
-            .saturating_add(4 * layer.units() as u64);
-        if u64::from(at.parameters) + words > u64::from(u32::MAX) {
+        let words =
+            (layer.rows() as u64 * layer.row_words() as u64).saturating_add(4 * units as u64);
+        if at.parameters as u64 + words > u32::MAX as u64 {
             return Err(ModelError::Units {
                 layer: index,
-                got: layer.units(),
+                got: units,
             });
         }
         Ok(layer)
     }
 
     /// First words of weights, thresholds and biases among the parameters, and the end.
-    pub(super) fn sections(&self) -> [usize; 4] {
-        let words = |spread| self.spec.membrane.words(self.parameters(spread));
+    pub(super) const fn sections(&self) -> [usize; 4] {
+        let membrane = self.spec.membrane;
         let weights = self.weights_at as usize;
         let thresholds = weights + self.rows() * self.row_words();
-        let biases = thresholds + words(self.spec.thresholds);
-        [
-            weights,
-            thresholds,
-            biases,
-            biases + self.spec.biases.map_or(0, words),
-        ]
+        let biases = thresholds + membrane.words(self.parameters(self.spec.thresholds));
+        let bias_words = match self.spec.biases {
+            Some(spread) => membrane.words(self.parameters(spread)),
+            None => 0,
+        };
+        [weights, thresholds, biases, biases + bias_words]
     }
+}
+
+const fn numerics(layer: usize, what: &'static str) -> ModelError {
+    ModelError::Numerics { layer, what }
+}
+
+const fn undefined(layer: usize, what: &'static str) -> ModelError {
+    ModelError::Undefined { layer, what }
+}
+
+/// What does not fit what it reads.
+const fn misfit(layer: usize, what: &'static str) -> ModelError {
+    ModelError::Shape { layer, what }
+}
+
+const fn wide(pair: [u16; 2]) -> [usize; 2] {
+    [pair[0] as usize, pair[1] as usize]
 }
 
 /// Number of positions of a kernel along one side; `None` where it does not fit or has no size.
-fn positions(size: u16, padding: u16, kernel: u16, stride: u16) -> Option<u16> {
+const fn positions(size: u16, padding: u16, kernel: u16, stride: u16) -> Option<u16> {
     if kernel == 0 || stride == 0 {
         return None;
     }
-    let room = (u32::from(size) + 2 * u32::from(padding)).checked_sub(kernel.into())?;
-    u16::try_from(room / u32::from(stride) + 1).ok()
+    let padded = size as u32 + 2 * padding as u32;
+    if padded < kernel as u32 {
+        return None;
+    }
+    let positions = (padded - kernel as u32) / stride as u32 + 1;
+    if positions > u16::MAX as u32 {
+        return None;
+    }
+    Some(positions as u16)
 }
 
-fn pooled(shape: Shape, pool: Pool) -> Option<Shape> {
-    Some(Shape {
-        height: positions(shape.height, 0, pool.window[0], pool.stride[0])?,
-        width: positions(shape.width, 0, pool.window[1], pool.stride[1])?,
-        channels: shape.channels,
-    })
+const fn pooled(shape: Shape, pool: Pool) -> Option<Shape> {
+    let height = positions(shape.height, 0, pool.window[0], pool.stride[0]);
+    let width = positions(shape.width, 0, pool.window[1], pool.stride[1]);
+    match (height, width) {
+        (Some(height), Some(width)) => Some(Shape {
+            height,
+            width,
+            channels: shape.channels,
+        }),
+        _ => None,
+    }
 }
 
-fn window_size(pool: Pool) -> u64 {
-    u64::from(pool.window[0]) * u64::from(pool.window[1])
+const fn window_size(pool: Pool) -> u64 {
+    pool.window[0] as u64 * pool.window[1] as u64
 }
 
 /// Words that hold the first layer's sums of a graded input: 16 bits each where they fit.
-pub(crate) fn static_sums(first: &Layer, kind: InputKind) -> (bool, usize) {
+pub(crate) const fn static_sums(first: &Layer, kind: InputKind) -> (bool, usize) {
     if !kind.is_graded() {
         return (true, 0);
     }
     let (window, _) = first.pool();
-    let input_window = first
-        .spec
-        .input_pool
-        .map_or(1, |pool| window_size(pool.pool));
+    let input_window = match first.spec.input_pool {
+        Some(input_pool) => window_size(input_pool.pool),
+        None => 1,
+    };
     let largest = first.taps() as u64 * kind.largest() * input_window;
     let half = largest * (window[0] * window[1]) as u64 <= i16::MAX as u64;
     (
@@ -365,133 +428,14 @@ pub(crate) fn static_sums(first: &Layer, kind: InputKind) -> (bool, usize) {
 }
 
 /// Words of the read-out: an `i64` a neuron of the last layer, then the first spike: class, step and strength.
-pub(crate) fn readout_words(units: usize) -> usize {
+pub(crate) const fn readout_words(units: usize) -> usize {
     2 * units + 4
 }
 
 /// Where the next layer's words begin.
-#[derive(Debug, Clone, Copy, Default)]
-struct Offsets {
-    parameters: u32,
-    membranes: u32,
-    spikes: u32,
-}
-
-/// Checks shapes and numerics layer by layer and lays out the network's words.
-///
-/// Layers come one at a time, so that a device never holds their specs twice.
-#[derive(Debug)]
-pub(super) struct Planner {
-    head: Head,
-    input_units: usize,
-    /// What the next layer reads.
-    shape: Shape,
-    kind: InputKind,
-    at: Offsets,
-    count: usize,
-    widest: usize,
-    sum_words: usize,
-    last: Option<(usize, Reset)>,
-}
-
-impl Planner {
-    /// Starts with what is said of the network as a whole.
-    pub(super) fn new(head: Head) -> Result<Self, ModelError> {
-        let [height, width, channels] = head.shape;
-        let units = head.shape.map(u64::from).iter().product::<u64>();
-        let input_units = usize::try_from(units).unwrap_or(usize::MAX);
-        if !(1..=MAX_UNITS).contains(&input_units) {
-            return Err(ModelError::Input { got: input_units });
-        }
-        if !(1..=MAX_STEPS).contains(&head.steps) {
-            return Err(ModelError::Steps { got: head.steps });
-        }
-        if !head.logit_scale.is_finite() {
-            return Err(ModelError::LogitScale {
-                bits: head.logit_scale.to_bits(),
-            });
-        }
-        let layers = head.layers as usize;
-        if !(1..=MAX_LAYERS).contains(&layers) {
-            return Err(ModelError::Layers { got: layers });
-        }
-        Ok(Self {
-            input_units,
-            shape: Shape {
-                height,
-                width,
-                channels,
-            },
-            kind: head.input,
-            at: Offsets::default(),
-            count: 0,
-            widest: 0,
-            sum_words: 0,
-            last: None,
-            head,
-        })
-    }
-
-    /// Checks the next layer.
-    pub(super) fn layer(&mut self, spec: &LayerSpec) -> Result<Layer, ModelError> {
-        let layer = Layer::new(self.count, spec, self.shape, self.kind, self.at)?;
-        let units = layer.units();
-        if self.count == 0 {
-            self.sum_words = static_sums(&layer, self.kind).1;
-        }
-        self.at.parameters = layer.sections()[3] as u32;
-        self.at.membranes += spec.membrane.words(units) as u32;
-        self.at.spikes += words_for(units) as u32;
-        self.widest = self.widest.max(units);
-        self.shape = layer.output;
-        self.kind = InputKind::Spikes;
-        self.last = Some((units, spec.reset));
-        self.count += 1;
-        Ok(layer)
-    }
-
-    /// The sizes of the network, once all layers have come; without the lengths of file and
-    /// sections.
-    pub(super) fn finish(self) -> Result<Sizes, ModelError> {
-        let Some((outputs, reset)) = self.last else {
-            return Err(ModelError::Layers { got: 0 });
-        };
-        let readout = self.head.readout;
-        check_readout(readout, outputs, reset)?;
-        let gains = if readout.has_gains() {
-            outputs.div_ceil(2)
-        } else {
-            0
-        };
-        let graded = self.head.input.is_graded();
-        Ok(Sizes {
-            file_bytes: 0,
-            network_bytes: 0,
-            metadata_bytes: 0,
-            parameter_words: self.at.parameters as usize + gains,
-            membrane_words: self.at.membranes as usize,
-            spike_words: self.at.spikes as usize,
-            scratch_words: self.sum_words + readout_words(outputs),
-            input_bytes: if graded {
-                self.input_units
-            } else {
-                4 * words_for(self.input_units)
-            },
-            widest: self.widest,
-            layers: self.count,
-        })
-    }
-}
-
-fn check_readout(readout: Readout, outputs: usize, reset: Reset) -> Result<(), ModelError> {
-    let what = match readout {
-        Readout::Membrane if reset != Reset::None => {
-            "the membrane read-out needs an output layer without reset"
-        }
-        Readout::Population { groups } if groups == 0 || !outputs.is_multiple_of(groups.into()) => {
-            "the outputs do not divide into equal groups"
-        }
-        _ => return Ok(()),
-    };
-    Err(ModelError::Readout { what })
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Offsets {
+    pub(super) parameters: u32,
+    pub(super) membranes: u32,
+    pub(super) spikes: u32,
 }

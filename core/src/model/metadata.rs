@@ -29,7 +29,7 @@ impl Metadata<'_> {
 
     /// Bytes of the shortest, and so the only accepted, form.
     pub(super) fn encoded_bytes(&self) -> usize {
-        let text = |text: &str| super::format::varint(text.len() as u32) + text.len();
+        let text = |text: &str| super::reader::varint(text.len() as u32) + text.len();
         1 + text(self.task) + text(self.classes) + text(self.encoding) + text(self.provenance)
     }
 }

@@ -9,7 +9,11 @@ mod error;
 mod format;
 mod layer;
 mod metadata;
+pub mod parts;
+mod planner;
 mod prelude;
+mod reader;
+mod values;
 mod view;
 mod write;
 
@@ -23,7 +27,8 @@ pub(crate) use layer::{readout_words, static_sums};
 pub use metadata::Metadata;
 pub(crate) use prelude::checksum;
 pub use prelude::{FORMAT_VERSION, Sizes, pack_words};
-pub use view::{Input, Model, Parameters};
+pub use values::{Input, Parameters};
+pub use view::Model;
 pub use write::{LayerParameters, write};
 
 /// Most layers of a model.

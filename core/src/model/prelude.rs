@@ -1,8 +1,9 @@
 //! The fixed words at the start of a model file.
 
-use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
+use crc::{CRC_32_ISO_HDLC, Crc, NoTable, Table};
 
 use super::error::ModelError;
+use super::reader::word as at;
 
 /// Version of the format that this crate writes and reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -11,7 +12,9 @@ pub const FORMAT_VERSION: u32 = 1;
 pub(super) const MAGIC: u32 = u32::from_le_bytes(*b"BSNN");
 /// CRC-32 of the whole file, its own word left out (the one of zip and Ethernet). Bit by bit: flash
 /// counts more than the time of one pass over a file.
-const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+static CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+/// The same, for a `const`: the compiler takes an eighth of the steps, and no table is left.
+const QUICK: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
 
 /// Index of each word of the prelude.
 pub(crate) mod word {
@@ -125,11 +128,46 @@ impl Sizes {
 
     /// Start of the metadata and of the parameters in words; `None` where the sections do not add
     /// up to the file.
-    pub(super) fn sections(&self) -> Option<(usize, usize)> {
-        let metadata = word::COUNT.checked_add(self.network_bytes.div_ceil(4))?;
-        let parameters = metadata.checked_add(self.metadata_bytes.div_ceil(4))?;
-        let end = parameters.checked_add(self.parameter_words)?;
-        (end.checked_mul(4)? == self.file_bytes).then_some((metadata, parameters))
+    pub(super) const fn sections(&self) -> Option<(usize, usize)> {
+        let words = self.file_bytes / 4;
+        let metadata = word::COUNT + self.network_bytes.div_ceil(4);
+        let parameters = metadata.saturating_add(self.metadata_bytes.div_ceil(4));
+        if parameters.saturating_add(self.parameter_words) != words
+            || !self.file_bytes.is_multiple_of(4)
+        {
+            return None;
+        }
+        Some((metadata, parameters))
+    }
+
+    /// Refuses counts that are not those that the layers need.
+    pub(super) const fn check_counts(&self, needed: &Self) -> Result<(), ModelError> {
+        let counts = [
+            (
+                "parameter words",
+                needed.parameter_words,
+                self.parameter_words,
+            ),
+            ("membrane words", needed.membrane_words, self.membrane_words),
+            ("spike words", needed.spike_words, self.spike_words),
+            ("scratch words", needed.scratch_words, self.scratch_words),
+            ("input bytes", needed.input_bytes, self.input_bytes),
+            ("units in the widest layer", needed.widest, self.widest),
+            ("layers", needed.layers, self.layers),
+        ];
+        let mut index = 0;
+        while index < counts.len() {
+            let (what, expected, got) = counts[index];
+            if expected != got {
+                return Err(ModelError::Count {
+                    what,
+                    expected,
+                    got,
+                });
+            }
+            index += 1;
+        }
+        Ok(())
     }
 
     /// Emits the prelude of a whole file whose other words are in place, CRC last.
@@ -159,20 +197,19 @@ impl Sizes {
         }
     }
 
-    /// Checks magic, version, length and checksum, in this order.
-    pub(super) fn parse(words: &[u32]) -> Result<Self, ModelError> {
-        if let Some(&magic) = words.first()
-            && magic != MAGIC
-        {
-            return Err(ModelError::Magic { got: magic });
+    /// Checks magic, version and length, in this order.
+    pub(super) const fn parse(words: &[u32]) -> Result<Self, ModelError> {
+        let got = 4 * words.len();
+        if !words.is_empty() && words[0] != MAGIC {
+            return Err(ModelError::Magic { got: words[0] });
         }
         if words.len() < word::COUNT {
             return Err(ModelError::Cut {
                 expected: word::COUNT * 4,
-                got: words.len() * 4,
+                got,
             });
         }
-        let version = words.get(word::VERSION).copied().unwrap_or(0);
+        let version = at(words, word::VERSION);
         if version != FORMAT_VERSION {
             return Err(ModelError::Version {
                 got: version,
@@ -180,33 +217,41 @@ impl Sizes {
             });
         }
         let sizes = Self::of(words);
-        let got = words.len() * 4;
-        if got < sizes.file_bytes {
-            return Err(ModelError::Cut {
-                expected: sizes.file_bytes,
-                got,
-            });
+        let expected = sizes.file_bytes;
+        if got < expected {
+            return Err(ModelError::Cut { expected, got });
         }
-        if got > sizes.file_bytes {
-            return Err(ModelError::Trailing {
-                expected: sizes.file_bytes,
-                got,
-            });
-        }
-        let (expected, got) = (words.get(word::CRC).copied().unwrap_or(0), checksum(words));
-        if expected != got {
-            return Err(ModelError::Checksum { expected, got });
+        if got > expected {
+            return Err(ModelError::Trailing { expected, got });
         }
         Ok(sizes)
     }
 }
 
 /// CRC-32 of `file` without its checksum word, which a saved state has in the same place.
-pub(crate) fn checksum(file: &[u32]) -> u32 {
+pub(crate) const fn checksum(file: &[u32]) -> u32 {
     let mut digest = CRC.digest();
-    let (before, rest) = file.split_at(word::CRC.min(file.len()));
-    digest.update(bytemuck::cast_slice(before));
-    digest.update(bytemuck::cast_slice(rest.get(1..).unwrap_or(&[])));
+    let mut index = 0;
+    while index < file.len() {
+        if index != word::CRC {
+            digest.update(&file[index].to_le_bytes());
+        }
+        index += 1;
+    }
+    digest.finalize()
+}
+
+/// As [`checksum`], for a `const`.
+pub(super) const fn quick_checksum(file: &[u32]) -> u32 {
+    let crc = QUICK;
+    let mut digest = crc.digest();
+    let mut index = 0;
+    while index < file.len() {
+        if index != word::CRC {
+            digest.update(&file[index].to_le_bytes());
+        }
+        index += 1;
+    }
     digest.finalize()
 }
 

@@ -2,20 +2,24 @@
 
 use super::MAX_LAYERS;
 use super::error::{InputError, ModelError, ParameterError};
-use super::format::{Head, InputKind, LayerSpec, Readout, Spread};
-use super::layer::{Layer, Planner, Shape};
+use super::format::{InputKind, Readout};
+use super::layer::{Layer, Shape};
 use super::metadata::Metadata;
-use super::prelude::{Sizes, word};
+use super::parts;
+use super::planner::Planner;
+use super::prelude::{Sizes, checksum, quick_checksum, word};
+use super::reader::{self, Reader, between};
+use super::values::{Input, Parameters, half_word};
 use crate::bits;
 use crate::lif::Membrane;
-use crate::neurons::TILE;
 
 /// A model whose file has been checked: everything in it can be used without further checks.
 ///
 /// Borrows the file's words; weights and parameters stay where they are (in flash on a device).
 ///
-/// `LAYERS` is room for layers, about 72 bytes each. A program with an included model knows their
-/// number ([`Sizes::layers`]) and saves memory by [`sized`](Self::sized).
+/// `LAYERS` is room for layers, about 72 bytes each, and `PARTS` the [`parts`] of the engine that
+/// are there. A program with an included model knows both, and has the model as a constant, by
+/// [`included`](Self::included).
 ///
 /// ```
 /// use bitspike_core::model::{InputKind, Model, Readout, pack_words};
@@ -30,10 +34,11 @@ use crate::neurons::TILE;
 /// # Ok::<(), bitspike_core::model::ModelError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Model<'a, const LAYERS: usize = MAX_LAYERS> {
+pub struct Model<'a, const LAYERS: usize = MAX_LAYERS, const PARTS: u32 = { parts::ALL }> {
     words: &'a [u32],
     parameters: &'a [u32],
-    layers: heapless::Vec<Layer, LAYERS>,
+    /// As many as the sizes say, then room.
+    layers: [Layer; LAYERS],
     sizes: Sizes,
     input: InputKind,
     shape: Shape,
@@ -56,27 +61,122 @@ impl<'a> Model<'a> {
     }
 }
 
-impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
-    /// As [`Model::new`], for a model of up to `LAYERS` layers.
+impl<'a, const LAYERS: usize, const PARTS: u32> Model<'a, LAYERS, PARTS> {
+    /// As [`Model::new`], for a model of up to `LAYERS` layers that needs no other parts of the engine
+    /// than `PARTS`.
     ///
     /// # Errors
-    /// As [`Model::new`]; [`ModelError::Layers`] for a model with more layers.
+    /// As [`Model::new`]; [`ModelError::Layers`] for a model with more layers, [`ModelError::Part`] for
+    /// one that needs another part.
     // Apart, so that a caller's frame does not hold the loader's.
     #[inline(never)]
     pub fn sized(words: &'a [u32]) -> Result<Self, ModelError> {
-        let stated = Sizes::parse(words)?;
-        let (metadata_at, parameters_at) = stated.sections().ok_or(ModelError::Sections)?;
-        let section = words.get(word::COUNT..metadata_at).unwrap_or(&[]);
-        let section = section_bytes(section, stated.network_bytes).ok_or(ModelError::Sections)?;
-        let (head, mut rest) =
-            postcard::take_from_bytes::<Head>(section).map_err(|_| ModelError::Network)?;
-        check_shortest("layers", section.len() - rest.len(), head.encoded_bytes())?;
-        let mut planner = Planner::new(head)?;
+        let sizes = Sizes::parse(words)?;
+        check_sum(words, checksum(words))?;
+        Self::of(words, sizes)
+    }
+
+    /// A model that is part of the program, checked by the compiler: nothing of the loader is left in
+    /// the program. [`verify`](Self::verify) looks whether flash still holds it.
+    ///
+    /// A model of more than about 800 KB takes `#[allow(long_running_const_eval)]` at the item.
+    ///
+    /// # Panics
+    /// Where [`sized`](Self::sized) would refuse the file: the build fails.
+    ///
+    /// ```
+    /// use bitspike_core::model::{Model, Sizes, pack_words, parts};
+    /// const FILE: [u32; 92] = pack_words(include_bytes!("../../tests/models/v1-mixed.bsnn"));
+    /// const LAYERS: usize = Sizes::of(&FILE).layers;
+    /// static WORDS: [u32; 92] = FILE;
+    /// static MODEL: Model<'_, LAYERS, { parts::of(&FILE) }> = Model::included(&WORDS);
+    /// assert!(MODEL.verify().is_ok());
+    /// assert_eq!(MODEL.classes(), 3);
+    /// ```
+    pub const fn included(words: &'a [u32]) -> Self {
+        let sizes = match Sizes::parse(words) {
+            Ok(sizes) => sizes,
+            Err(error) => panic!("{}", error.summary()),
+        };
+        if let Err(error) = check_sum(words, quick_checksum(words)) {
+            panic!("{}", error.summary());
+        }
+        match Self::of(words, sizes) {
+            Ok(model) => model,
+            Err(error) => panic!("{}", error.summary()),
+        }
+    }
+
+    /// Computes the checksum of the file anew. Cost: one pass over it, byte by byte.
+    ///
+    /// # Errors
+    /// [`ModelError::Checksum`] where a bit of the file has changed since the model was made.
+    pub fn verify(&self) -> Result<(), ModelError> {
+        check_sum(self.words, checksum(self.words))
+    }
+
+    /// The model of a file whose length and checksum are right.
+    pub(super) const fn of(words: &'a [u32], stated: Sizes) -> Result<Self, ModelError> {
+        let Some((metadata_at, parameters_at)) = stated.sections() else {
+            return Err(ModelError::Sections);
+        };
+        let section = between(words, word::COUNT, metadata_at);
+        let Some(mut reader) = Reader::new(section, stated.network_bytes) else {
+            return Err(ModelError::Sections);
+        };
+        let head = reader.head();
+        if let Err(error) = check_read(&reader) {
+            return Err(error);
+        }
+        let mut planner = match Planner::new(head) {
+            Ok(planner) => planner,
+            Err(error) => return Err(error),
+        };
+        let whole = parts::of_input(head.input) | parts::of_readout(head.readout);
+        if whole & !PARTS != 0 {
+            return Err(ModelError::Part {
+                layer: head.layers as usize - 1,
+            });
+        }
+        let mut layers = [Layer::NONE; LAYERS];
+        let mut kind = head.input;
+        let mut index = 0;
+        while index < head.layers as usize {
+            let spec = reader.layer();
+            if let Err(error) = check_read(&reader) {
+                return Err(error);
+            }
+            let layer = match planner.layer(&spec) {
+                Ok(layer) => layer,
+                Err(error) => return Err(error),
+            };
+            if index >= LAYERS {
+                return Err(ModelError::Layers {
+                    got: head.layers as usize,
+                });
+            }
+            if parts::of_layer(&layer, kind) & !PARTS != 0 {
+                return Err(ModelError::Part { layer: index });
+            }
+            layers[index] = layer;
+            kind = InputKind::Spikes;
+            index += 1;
+        }
+        if !reader.is_at_end() {
+            return Err(ModelError::Network);
+        }
+        let needed = match planner.finish() {
+            Ok(needed) => needed,
+            Err(error) => return Err(error),
+        };
+        if let Err(error) = stated.check_counts(&needed) {
+            return Err(error);
+        }
         let [height, width, channels] = head.shape;
-        let mut model = Self {
+        let model = Self {
             words,
-            parameters: words.get(parameters_at..).unwrap_or(&[]),
-            layers: heapless::Vec::new(),
+            parameters: between(words, parameters_at, words.len()),
+            layers,
             sizes: stated,
             input: head.input,
             shape: Shape {
@@ -88,62 +188,27 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
             readout: head.readout,
             logit_scale: head.logit_scale,
         };
-        for _ in 0..head.layers {
-            let (spec, after) =
-                postcard::take_from_bytes::<LayerSpec>(rest).map_err(|_| ModelError::Network)?;
-            check_shortest("layers", rest.len() - after.len(), spec.encoded_bytes())?;
-            rest = after;
-            let layer = planner.layer(&spec)?;
-            let got = head.layers as usize;
-            model
-                .layers
-                .push(layer)
-                .map_err(|_| ModelError::Layers { got })?;
-        }
-        if !rest.is_empty() {
-            return Err(ModelError::Network);
-        }
-        let needed = planner.finish()?;
-        for (what, expected, got) in [
-            (
-                "parameter words",
-                needed.parameter_words,
-                stated.parameter_words,
-            ),
-            (
-                "membrane words",
-                needed.membrane_words,
-                stated.membrane_words,
-            ),
-            ("spike words", needed.spike_words, stated.spike_words),
-            ("scratch words", needed.scratch_words, stated.scratch_words),
-            ("input bytes", needed.input_bytes, stated.input_bytes),
-            ("units in the widest layer", needed.widest, stated.widest),
-            ("layers", needed.layers, stated.layers),
-        ] {
-            if expected != got {
-                return Err(ModelError::Count {
-                    what,
-                    expected,
-                    got,
-                });
+        let mut index = 0;
+        while index < LAYERS && index < model.sizes.layers {
+            let layer = &model.layers[index];
+            let last = index + 1 == model.sizes.layers;
+            if model.has_set_padding(layer, last) {
+                return Err(ModelError::Padding { layer: index });
             }
-        }
-        for (index, layer) in model.layers.iter().enumerate() {
-            model.check_padding(index, layer)?;
-            model
-                .check_parameters(layer)
-                .map_err(|error| ModelError::Parameter {
+            if let Err(error) = model.check_parameters(layer, last) {
+                return Err(ModelError::Parameter {
                     layer: index,
                     error,
-                })?;
+                });
+            }
+            index += 1;
         }
         Ok(model)
     }
 
     /// The layers, first to last; there is at least one.
     pub fn layers(&self) -> &[Layer] {
-        &self.layers
+        self.layers.get(..self.sizes.layers).unwrap_or(&[])
     }
 
     /// What the prelude says: lengths and memory.
@@ -152,8 +217,8 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     }
 
     /// Kind of the input values.
-    pub fn input_kind(&self) -> InputKind {
-        self.input
+    pub const fn input_kind(&self) -> InputKind {
+        parts::input_of(PARTS, self.input)
     }
 
     /// Shape of the input.
@@ -167,13 +232,13 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     }
 
     /// How a decision is read out.
-    pub fn readout(&self) -> Readout {
-        self.readout
+    pub const fn readout(&self) -> Readout {
+        parts::readout_of(PARTS, self.readout)
     }
 
     /// Number of classes of a decision: the groups of a population, else the units of the last layer.
     pub fn classes(&self) -> usize {
-        match self.readout {
+        match self.readout() {
             Readout::Population { groups } => groups.into(),
             _ => self.last().map_or(0, Layer::units),
         }
@@ -202,17 +267,22 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
             section_bytes(section, self.sizes.metadata_bytes).ok_or(ModelError::Metadata)?;
         match postcard::take_from_bytes::<Metadata<'a>>(section) {
             Ok((metadata, [])) if metadata.version == Metadata::VERSION => {
-                check_shortest("metadata", section.len(), metadata.encoded_bytes())?;
-                Ok(metadata)
+                match section.len().saturating_sub(metadata.encoded_bytes()) {
+                    0 => Ok(metadata),
+                    bytes => Err(ModelError::Overlong {
+                        section: "metadata",
+                        bytes,
+                    }),
+                }
             }
             _ => Err(ModelError::Metadata),
         }
     }
 
     /// The weight words of a layer, in the order of its spec.
-    pub fn weights(&self, layer: &Layer) -> &'a [u32] {
+    pub const fn weights(&self, layer: &Layer) -> &'a [u32] {
         let [from, to, ..] = layer.sections();
-        self.words_between(from, to)
+        between(self.parameters, from, to)
     }
 
     /// Whether the weight from `tap` to `output` (a channel) of a layer is +1, else it is -1.
@@ -246,29 +316,42 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     /// assert_eq!((thresholds.get(2, 2), thresholds.get(7, 2)), (500, 500));
     /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
-    pub fn thresholds(&self, layer: &Layer) -> Parameters<'a> {
+    pub const fn thresholds(&self, layer: &Layer) -> Parameters<'a> {
         let [_, from, to, _] = layer.sections();
-        Parameters::new(
-            self.words_between(from, to),
-            layer,
-            Some(layer.spec().thresholds),
-        )
+        let words = between(self.parameters, from, to);
+        Parameters::new(words, layer, Some(layer.spec().thresholds))
     }
 
     /// The biases of a layer, in the units of its thresholds; all 0 where it has none.
     pub fn biases(&self, layer: &Layer) -> Parameters<'a> {
         let [.., from, to] = layer.sections();
-        Parameters::new(self.words_between(from, to), layer, layer.spec().biases)
+        let words = between(self.parameters, from, to);
+        Parameters::new(words, layer, layer.spec().biases)
+    }
+
+    /// Weights, thresholds and biases of a layer: as one by one, but found once.
+    pub(crate) fn lists(&self, layer: &Layer) -> (&'a [u32], Parameters<'a>, Parameters<'a>) {
+        let [weights, thresholds, biases, end] = layer.sections();
+        let words = |from, to| between(self.parameters, from, to);
+        let spec = layer.spec();
+        (
+            words(weights, thresholds),
+            Parameters::new(words(thresholds, biases), layer, Some(spec.thresholds)),
+            Parameters::new(words(biases, end), layer, spec.biases),
+        )
     }
 
     /// Gain of a class in the read-out, `1 ..= 32767`; 1 where the read-out has none, 0 for a class
     /// that there is not.
-    pub fn gain(&self, class: usize) -> u16 {
-        if !self.readout.has_gains() {
+    pub const fn gain(&self, class: usize) -> u16 {
+        if !self.readout().has_gains() {
             return 1;
         }
-        let at = self.last().map_or(0, |layer| layer.sections()[3]);
-        half_word(self.parameters.get(at..).unwrap_or(&[]), class)
+        let at = match self.last() {
+            Some(layer) => layer.sections()[3],
+            None => 0,
+        };
+        half_word(between(self.parameters, at, self.parameters.len()), class)
     }
 
     /// An input of graded values, one byte each (`i8` in two's complement), in flat order
@@ -286,11 +369,11 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     /// # Ok::<(), Box<dyn core::error::Error>>(())
     /// ```
     pub fn input<'i>(&self, bytes: &'i [u8]) -> Result<Input<'i>, InputError> {
-        if !self.input.is_graded() {
+        if !self.input_kind().is_graded() {
             return Err(InputError::Kind);
         }
         self.check_length(bytes.len())?;
-        Ok(if self.input == InputKind::U8 {
+        Ok(if self.input_kind() == InputKind::U8 {
             Input::U8(bytes)
         } else {
             Input::I8(bytes)
@@ -304,7 +387,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
     /// [`InputError`] where the model reads bytes or another number of bits, or where a bit behind
     /// the last value is set.
     pub fn input_words<'i>(&self, words: &'i [u32]) -> Result<Input<'i>, InputError> {
-        if self.input.is_graded() {
+        if self.input_kind().is_graded() {
             return Err(InputError::Kind);
         }
         self.check_length(words.len() * 4)?;
@@ -316,7 +399,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         {
             return Err(InputError::Padding);
         }
-        Ok(if self.input == InputKind::Spikes {
+        Ok(if self.input_kind() == InputKind::Spikes {
             Input::Spikes(words)
         } else {
             Input::Bipolar(words)
@@ -340,7 +423,7 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         let expected = self.sizes.input_bytes;
         let got = words.len().saturating_mul(4);
         let short = InputError::Length { expected, got };
-        if self.input.is_graded() {
+        if self.input_kind().is_graded() {
             let bytes: &[u8] = bytemuck::try_cast_slice(words).unwrap_or(&[]);
             self.input(bytes.get(..expected).ok_or(short)?)
         } else {
@@ -348,12 +431,19 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         }
     }
 
-    pub(crate) fn last(&self) -> Option<&Layer> {
-        self.layers.last()
+    /// Layer `index`, for a `const`; the last one beyond the end.
+    pub(super) const fn layer(&self, index: usize) -> &Layer {
+        let index = if index < LAYERS { index } else { LAYERS - 1 };
+        &self.layers[index]
     }
 
-    fn words_between(&self, from: usize, to: usize) -> &'a [u32] {
-        self.parameters.get(from..to).unwrap_or(&[])
+    pub(crate) const fn last(&self) -> Option<&Layer> {
+        let index = self.sizes.layers.wrapping_sub(1);
+        if index < LAYERS {
+            Some(&self.layers[index])
+        } else {
+            None
+        }
     }
 
     fn check_length(&self, got: usize) -> Result<(), InputError> {
@@ -365,67 +455,83 @@ impl<'a, const LAYERS: usize> Model<'a, LAYERS> {
         }
     }
 
-    fn check_padding(&self, index: usize, layer: &Layer) -> Result<(), ModelError> {
+    /// Whether a padding bit of the weights, or of half a word behind an odd number of 16-bit values,
+    /// is set.
+    const fn has_set_padding(&self, layer: &Layer, last: bool) -> bool {
         let tail = layer.row_bits() % 32;
         let padding = if tail == 0 { 0 } else { !bits::low_mask(tail) };
-        let dirty = self
-            .weights(layer)
-            .chunks(layer.row_words())
-            .any(|row| row.last().is_some_and(|word| word & padding != 0));
-        let [_, thresholds, biases, end] = layer.sections();
-        let spec = layer.spec();
-        let halves = spec.membrane == Membrane::I16;
-        let gains = self.readout.has_gains() && self.last() == Some(layer);
-        let lists = [
-            (halves, thresholds..biases, Some(spec.thresholds)),
-            (halves, biases..end, spec.biases),
-            (gains, end..self.parameters.len(), Some(Spread::Neuron)),
-        ];
-        // Two values a word: behind an odd number of them half a word is left.
-        let dirty_half = lists.into_iter().any(|(halves, words, spread)| {
-            let count = spread.map_or(0, |spread| layer.parameters(spread));
-            let last = self.words_between(words.start, words.end).last();
-            halves && count % 2 == 1 && last.is_some_and(|word| word >> 16 != 0)
-        });
-        if dirty || dirty_half {
-            Err(ModelError::Padding { layer: index })
-        } else {
-            Ok(())
+        let weights = self.weights(layer);
+        let mut at = layer.row_words() - 1;
+        while at < weights.len() {
+            if weights[at] & padding != 0 {
+                return true;
+            }
+            at += layer.row_words();
         }
+        let [_, _, biases, end] = layer.sections();
+        let spec = layer.spec();
+        // Two values a word: behind an odd number of them half a word is left.
+        if matches!(spec.membrane, Membrane::I16) {
+            if self.has_set_half(layer.parameters(spec.thresholds), biases) {
+                return true;
+            }
+            if let Some(spread) = spec.biases
+                && self.has_set_half(layer.parameters(spread), end)
+            {
+                return true;
+            }
+        }
+        last && self.readout().has_gains()
+            && self.has_set_half(layer.units(), self.parameters.len())
     }
 
-    fn check_parameters(&self, layer: &Layer) -> Result<(), ParameterError> {
+    /// Whether half a word is left behind `count` values that end with word `end`, and not 0.
+    const fn has_set_half(&self, count: usize, end: usize) -> bool {
+        count % 2 == 1 && reader::word(self.parameters, end.wrapping_sub(1)) >> 16 != 0
+    }
+
+    const fn check_parameters(&self, layer: &Layer, last: bool) -> Result<(), ParameterError> {
         let thresholds = self.thresholds(layer);
-        for index in 0..layer.parameters(layer.spec().thresholds) {
+        let mut index = 0;
+        while index < layer.parameters(layer.spec().thresholds) {
             let got = thresholds.at(index);
             if got < 1 {
                 return Err(ParameterError::Threshold { index, got });
             }
+            index += 1;
         }
-        if self.readout.has_gains() && self.last() == Some(layer) {
-            for index in 0..layer.units() {
-                let got = self.gain(index);
-                if !(1..=32767).contains(&got) {
-                    return Err(ParameterError::Gain {
-                        index,
-                        got: got.into(),
-                    });
-                }
+        let mut index = 0;
+        while last && self.readout().has_gains() && index < layer.units() {
+            let got = self.gain(index) as i32;
+            if got < 1 || got > 32767 {
+                return Err(ParameterError::Gain { index, got });
             }
+            index += 1;
         }
         Ok(())
     }
 }
 
-/// Refuses a section, or a part of one, whose numbers take more bytes than they need.
-fn check_shortest(section: &'static str, got: usize, expected: usize) -> Result<(), ModelError> {
-    if got == expected {
+const fn check_sum(words: &[u32], got: u32) -> Result<(), ModelError> {
+    let expected = reader::word(words, word::CRC);
+    if expected == got {
         Ok(())
     } else {
-        Err(ModelError::Overlong {
-            section,
-            bytes: got.saturating_sub(expected),
-        })
+        Err(ModelError::Checksum { expected, got })
+    }
+}
+
+/// Refuses a record that cannot be read, or whose numbers take more bytes than they need.
+const fn check_read(reader: &Reader<'_>) -> Result<(), ModelError> {
+    if !reader.is_good() {
+        return Err(ModelError::Network);
+    }
+    match reader.surplus() {
+        0 => Ok(()),
+        bytes => Err(ModelError::Overlong {
+            section: "layers",
+            bytes,
+        }),
     }
 }
 
@@ -433,119 +539,4 @@ fn check_shortest(section: &'static str, got: usize, expected: usize) -> Result<
 fn section_bytes(words: &[u32], len: usize) -> Option<&[u8]> {
     let (section, padding) = bytemuck::cast_slice::<u32, u8>(words).split_at_checked(len)?;
     padding.iter().all(|byte| *byte == 0).then_some(section)
-}
-
-/// Value `index` of 16-bit values packed into words; 0 beyond the end.
-#[inline]
-fn half_word(words: &[u32], index: usize) -> u16 {
-    words
-        .get(index / 2)
-        .map_or(0, |word| (word >> (index % 2 * 16)) as u16)
-}
-
-/// The thresholds or biases of a layer, as they lie in the file.
-#[derive(Debug, Clone, Copy)]
-pub struct Parameters<'a> {
-    words: &'a [u32],
-    membrane: Membrane,
-    spread: Option<Spread>,
-}
-
-impl<'a> Parameters<'a> {
-    fn new(words: &'a [u32], layer: &Layer, spread: Option<Spread>) -> Self {
-        Self {
-            words,
-            membrane: layer.spec().membrane,
-            spread,
-        }
-    }
-
-    /// The parameter of a neuron: `channel` of the flat index `neuron`.
-    #[inline]
-    pub fn get(&self, neuron: usize, channel: usize) -> i32 {
-        match self.spread {
-            None => 0,
-            Some(Spread::Layer) => self.at(0),
-            Some(Spread::Channel) => self.at(channel),
-            Some(Spread::Neuron) => self.at(neuron),
-        }
-    }
-
-    /// The parameters of a word of neurons from channel 0 on, for a layer of `i16` membranes;
-    /// `None` where they do not repeat at least once a word.
-    pub(crate) fn tile(&self, channels: usize) -> Option<[i16; TILE]> {
-        match self.spread {
-            None | Some(Spread::Layer) => Some([self.common() as i16; TILE]),
-            Some(Spread::Channel) if TILE.is_multiple_of(channels) => {
-                let mut tile = [0; TILE];
-                for positions in tile.chunks_mut(channels) {
-                    let parameters = self.halves(0, 0).unwrap_or(&[]).iter();
-                    positions
-                        .iter_mut()
-                        .zip(parameters)
-                        .for_each(|(to, from)| *to = *from);
-                }
-                Some(tile)
-            }
-            Some(Spread::Channel | Spread::Neuron) => None,
-        }
-    }
-
-    /// The parameter that all neurons have, or the first one; 0 for none.
-    pub(crate) fn common(&self) -> i32 {
-        self.spread.map_or(0, |_| self.at(0))
-    }
-
-    /// The parameters from those of a neuron on, `channel` of the flat index `neuron`, for a layer
-    /// of `i16` membranes; `None` where all neurons have the [`common`](Self::common) one.
-    #[inline(always)]
-    pub(crate) fn halves(&self, neuron: usize, channel: usize) -> Option<&'a [i16]> {
-        let at = match self.spread {
-            None | Some(Spread::Layer) => return None,
-            Some(Spread::Channel) => channel,
-            Some(Spread::Neuron) => neuron,
-        };
-        let halves = bytemuck::cast_slice::<u32, i16>(self.words);
-        Some(halves.get(at..).unwrap_or(&[]))
-    }
-
-    /// Whether each neuron has its own.
-    pub(crate) fn by_neuron(&self) -> bool {
-        self.spread == Some(Spread::Neuron)
-    }
-
-    /// Parameter `index` as stored; 0 beyond the end.
-    #[inline]
-    pub(crate) fn at(&self, index: usize) -> i32 {
-        match self.membrane {
-            Membrane::I16 => i32::from(half_word(self.words, index) as i16),
-            Membrane::I32 => self.words.get(index).map_or(0, |word| *word as i32),
-        }
-    }
-}
-
-/// A checked input of one step, borrowed. Made by [`Model::input`] and [`Model::input_words`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Input<'a> {
-    /// Spikes, 32 a word.
-    Spikes(&'a [u32]),
-    /// Bipolar values, 32 a word.
-    Bipolar(&'a [u32]),
-    /// Graded values `0 ..= 255`.
-    U8(&'a [u8]),
-    /// Graded values `-128 ..= 127` in two's complement.
-    I8(&'a [u8]),
-}
-
-impl Input<'_> {
-    /// Value `index` of the flat input; 0 beyond the end.
-    #[inline]
-    pub fn value(&self, index: usize) -> i32 {
-        match *self {
-            Self::Spikes(words) => bits::bit(words, index).into(),
-            Self::Bipolar(words) => 2 * i32::from(bits::bit(words, index)) - 1,
-            Self::U8(bytes) => bytes.get(index).copied().unwrap_or(0).into(),
-            Self::I8(bytes) => i32::from(bytes.get(index).copied().unwrap_or(0) as i8),
-        }
-    }
 }

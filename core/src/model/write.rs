@@ -3,8 +3,9 @@
 use super::MAX_LAYERS;
 use super::error::WriteError;
 use super::format::{NetworkSpec, Spread};
-use super::layer::{Layer, Planner};
+use super::layer::Layer;
 use super::metadata::Metadata;
+use super::planner::Planner;
 use super::prelude::word;
 use super::view::Model;
 use crate::bits;

@@ -26,18 +26,18 @@ use bitspike_core::kernel::Kernel;
 use bitspike_core::message::Piece::{Hex, Number, Text};
 use bitspike_core::model::Input;
 use bitspike_core::network::Network;
-use bitspike_firmware::model::{IncludedModel, IncludedNetwork};
+use bitspike_firmware::model::{WholeModel, WholeNetwork};
 use bitspike_firmware::{
     Board, Gone, Sent, complain, entry, hexadecimal_pair, model, number, program, stack,
 };
 
 #[entry]
 fn main() -> ! {
-    program::with_model(serve)
+    program::with_model(&model::WHOLE, serve)
 }
 
 /// Answers requests until the last one.
-fn serve<B: Board>(board: &mut B, model: &IncludedModel<'_>) -> Result<i32, Gone> {
+fn serve<B: Board>(board: &mut B, model: &WholeModel<'_>) -> Result<i32, Gone> {
     let words = model::input();
     let Ok(mut network) = Network::new(model, model::state()) else {
         board.line(&[Text("refused: the memory is not as large as stated")])?;
@@ -116,7 +116,7 @@ fn greet<B: Board>(board: &mut B, checksum: u32) -> Sent {
 }
 
 #[inline(never)]
-fn send_hash(board: &mut impl Board, network: &IncludedNetwork<'_>) -> Sent {
+fn send_hash(board: &mut impl Board, network: &WholeNetwork<'_>) -> Sent {
     let mut hash = StateHash::new();
     hash.update(network);
     let [high, low] = hexadecimal_pair(hash.finish());
@@ -180,7 +180,7 @@ fn kernel_named(letter: u8) -> Option<Kernel> {
 /// Runs one of the measured requests and sends its numbers.
 fn measure<B: Board>(
     board: &mut B,
-    network: &mut IncludedNetwork<'_>,
+    network: &mut WholeNetwork<'_>,
     request: u8,
     input: Input<'_>,
 ) -> Sent {
@@ -221,7 +221,7 @@ fn measure<B: Board>(
 
 /// Computes the sums of the first layer and drops them.
 #[inline(never)]
-fn sums(model: &IncludedModel<'_>, input: Input<'_>) {
+fn sums(model: &WholeModel<'_>, input: Input<'_>) {
     let Some(first) = model.layers().first() else {
         return;
     };

@@ -30,7 +30,7 @@ use embedded_hal::digital::OutputPin;
 
 #[entry]
 fn main() -> ! {
-    program::with_model(serve)
+    program::with_model(&model::MODEL, serve)
 }
 
 /// Answers requests until the last one.

@@ -37,7 +37,7 @@ type Sensor = Lis3dh<OverI2c<sensor::Bus>>;
 
 #[entry]
 fn main() -> ! {
-    program::with_model(serve)
+    program::with_model(&model::MODEL, serve)
 }
 
 fn serve<B: Board>(board: &mut B, model: &IncludedModel<'_>) -> Result<i32, Gone> {
@@ -91,10 +91,10 @@ fn serve<B: Board>(board: &mut B, model: &IncludedModel<'_>) -> Result<i32, Gone
 }
 
 /// Starts the sensor and decides until it fails, which is what comes back, or is over.
-fn follow<B: Board, const LAYERS: usize>(
+fn follow<B: Board, const LAYERS: usize, const PARTS: u32>(
     board: &mut B,
     sensor: &mut Sensor,
-    watch: &mut Watch<'_, LAYERS>,
+    watch: &mut Watch<'_, LAYERS, PARTS>,
     windows: &mut usize,
 ) -> Result<Option<Error<ErrorKind>>, Gone> {
     if let Err(error) = sensor.start(Rate::Hz100) {

@@ -28,7 +28,12 @@ type Row = [u32; 1 + 2 * WIDE];
 
 /// Whether a layer has so many positions and outputs that tables pay; not on the smallest cores
 /// (`small`), which have little stack, of which they take 3.5 KB.
-pub(crate) fn pay(small: bool, positions: usize, outputs: usize, taps_and_places: usize) -> bool {
+pub(crate) const fn pay(
+    small: bool,
+    positions: usize,
+    outputs: usize,
+    taps_and_places: usize,
+) -> bool {
     !small && positions >= 8 && outputs >= 8 && taps_and_places < LARGEST
 }
 
