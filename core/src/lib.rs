@@ -27,6 +27,7 @@ pub mod decode;
 pub mod encode;
 pub mod hash;
 pub mod kernel;
+mod lanes;
 pub mod lif;
 pub mod message;
 pub mod model;

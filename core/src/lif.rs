@@ -136,8 +136,10 @@ pub(crate) struct Narrow {
     beta: i32,
     /// `2^F`; sums come shifted where `F < 0`.
     scale: i32,
-    /// 1 where a spike subtracts the threshold, else 0.
-    pub(crate) subtract: i32,
+    /// What is added before the decay's shift: whole units, in `2^-15` of them.
+    offset: i32,
+    /// Whether a spike subtracts the threshold.
+    pub(crate) subtract: bool,
     /// Whether a spike sets the membrane to 0.
     pub(crate) zero: bool,
 }
@@ -151,46 +153,49 @@ impl Narrow {
         sum.wrapping_mul(self.scale).wrapping_add(bias.into())
     }
 
-    /// The equation for sums that are counted, of `inputs` set inputs; for `F >= 0` only.
+    /// The equation for sums that are counted, of `inputs` set inputs (at most 255); for `F` of
+    /// 0 to [`MOST_COUNTED`] only.
     #[inline(always)]
     pub(crate) fn counted(self, inputs: i32) -> Counted {
         Counted {
-            lif: self,
             gain: 2 * self.scale,
-            base: inputs.wrapping_mul(-self.scale),
+            // The product with the decay is at most 2^30 in magnitude, and so is this.
+            lif: Self {
+                offset: inputs.wrapping_mul(-self.scale) << 15,
+                ..self
+            },
         }
     }
 
-    /// The membrane after a step, and the spike in the highest bit. The spike of the step before
-    /// is the lowest bit of `spiked`; reset "zero" has set the membrane to 0 before.
+    /// The membrane after a step, which fits 16 bits, less what the [`reset`](Self::reset) takes; reset "zero" has set
+    /// the membrane to 0 before.
     #[inline(always)]
-    pub(crate) fn update(
-        self,
-        membrane: i16,
-        spiked: u32,
-        drive: i32,
-        threshold: i16,
-    ) -> (i16, u32) {
-        let threshold = i32::from(threshold);
-        let decayed = self.beta.wrapping_mul(membrane.into()) >> 15;
-        let v = decayed.wrapping_add(drive);
-        // A product with a bit: one instruction less than a condition.
-        let v = v.wrapping_sub((spiked as i32 & self.subtract).wrapping_mul(threshold));
+    pub(crate) fn integrate(self, membrane: i16, drive: i32, reset: i32) -> i32 {
+        let product = self.beta.wrapping_mul(membrane.into());
+        let v = (product.wrapping_add(self.offset) >> 15).wrapping_add(drive);
         // A constant range saturates in one instruction.
-        let after = v.clamp(i16::MIN.into(), i16::MAX.into());
-        // The sign of the difference: no flag to turn into a bit.
-        let spike = threshold.wrapping_sub(after) as u32 & 1 << 31;
-        (after as i16, spike)
+        v.wrapping_sub(reset)
+            .clamp(i16::MIN.into(), i16::MAX.into())
+    }
+
+    /// What the spike of the step before subtracts, which is the lowest bit of `spiked`; only with
+    /// reset "subtract".
+    #[inline(always)]
+    pub(crate) fn reset(spiked: u32, threshold: i16) -> i32 {
+        // A product with a bit: one instruction less than a condition.
+        (spiked as i32 & 1).wrapping_mul(threshold.into())
     }
 }
+
+/// The most fraction bits at which 255 counts are at most `2^15` units.
+const MOST_COUNTED: i8 = 7;
 
 /// As [`Narrow`], for sums that come as counts: `x = 2 count - inputs`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Counted {
     pub(crate) lif: Narrow,
-    /// What a count of 1 adds, and what no count does.
+    /// What a count of 1 adds; what no count does is a part of `lif`.
     gain: i32,
-    base: i32,
 }
 
 impl Counted {
@@ -199,7 +204,6 @@ impl Counted {
     pub(crate) fn drive(self, count: u8, bias: i16) -> i32 {
         i32::from(count)
             .wrapping_mul(self.gain)
-            .wrapping_add(self.base)
             .wrapping_add(bias.into())
     }
 }
@@ -242,9 +246,15 @@ impl Lif {
         Narrow {
             beta: self.beta.to_bits().into(),
             scale: 1 << self.fraction.max(0),
-            subtract: i32::from(self.reset == Reset::Subtract),
+            offset: 0,
+            subtract: self.reset == Reset::Subtract,
             zero: self.reset == Reset::Zero,
         }
+    }
+
+    /// Whether neurons whose 32-bit arithmetic is exact take sums as counts.
+    pub(crate) const fn takes_counts(&self) -> bool {
+        self.fraction >= 0 && self.fraction <= MOST_COUNTED
     }
 
     /// Bits by which synaptic sums are shifted to the right: `-F` where `F < 0`.
@@ -378,8 +388,26 @@ mod tests {
             let narrow = lif.narrow();
             let drive = narrow.drive(sum >> lif.right_shift(), bias);
             let before = if spiked && reset == Reset::Zero { 0 } else { membrane };
-            let (after, spike) = narrow.update(before, spiked.into(), drive, threshold);
-            prop_assert_eq!((i32::from(after), spike == 1 << 31), lif.update(neuron));
+            let subtracted = Narrow::reset((spiked && narrow.subtract).into(), threshold);
+            let after = narrow.integrate(before, drive, subtracted);
+            prop_assert_eq!((after, after > i32::from(threshold)), lif.update(neuron));
+        }
+
+        #[test]
+        fn counted_equals_wide(
+            bits in 0u16..=32768,
+            fraction in 0..=MOST_COUNTED,
+            membrane: i16, count in 0u8..=255, others in 0u8..=255, threshold in 1i16.., bias: i16,
+        ) {
+            let inputs = i32::from(count.max(others));
+            let lif = Lif { beta: Beta::from_bits(bits), fraction, ..LIF };
+            let sum = 2 * i32::from(count) - inputs;
+            let expected = lif.update(Neuron {
+                threshold: threshold.into(), bias: bias.into(), ..neuron(membrane.into(), sum)
+            });
+            let counted = lif.narrow().counted(inputs);
+            let after = counted.lif.integrate(membrane, counted.drive(count, bias), 0);
+            prop_assert_eq!((after, after > i32::from(threshold)), expected);
         }
     }
 }

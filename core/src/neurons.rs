@@ -2,6 +2,9 @@
 
 use crate::bits;
 use crate::kernel::Counts;
+use crate::lanes::{
+    CountBytes, LANE, advance_counts, advance_driven, advance_some_counts, advance_sums,
+};
 use crate::lif::{Counted, Lif, Membrane, Narrow, Neuron};
 use crate::model::{Layer, Parameters, parts};
 
@@ -16,7 +19,7 @@ pub(crate) struct Neurons<'a> {
     narrow: bool,
     thresholds: Parameters<'a>,
     biases: Parameters<'a>,
-    /// Whether neurons take counts: narrow, without a shift to the right.
+    /// Whether neurons take counts: narrow, without a shift to the right or a far one to the left.
     counts: bool,
     /// Thresholds and biases of narrow neurons.
     lanes: [Lane<'a>; 2],
@@ -41,7 +44,7 @@ impl<'a> Neurons<'a> {
             lif: layer.lif(),
             equation: layer.lif().narrow(),
             narrow: layer.is_narrow() && !wide,
-            counts: layer.is_narrow() && !wide && layer.lif().right_shift() == 0,
+            counts: layer.is_narrow() && !wide && layer.lif().takes_counts(),
             thresholds,
             biases,
             lanes: [
@@ -131,20 +134,53 @@ impl<'a> Neurons<'a> {
         let equation = self.equation.counted(counts.inputs);
         let (mut first, mut channel, mut left) = (first, channel, count);
         for counts in &counts.words {
-            let count = left.min(TILE);
-            let [thresholds, biases] = self.lanes.each_ref();
-            let thresholds = thresholds.of(first, channel);
-            let biases = biases.of(first, channel);
-            let membranes = membranes(self.membranes, first);
-            let counts = bytemuck::cast_slice(counts).get(..count).unwrap_or(&[]);
-            bits::update(self.spikes, first, count, |spiked| {
-                advance_counts(&equation, membranes, thresholds, biases, counts, spiked)
-            });
-            left -= count;
+            self.update_word(&equation, first, channel, left.min(TILE), counts);
+            left = left.saturating_sub(TILE);
             if left == 0 {
                 break;
             }
             (first, channel) = (first + TILE, channel + TILE);
+        }
+    }
+
+    /// As [`update_counts`](Self::update_counts), of up to 32 neurons.
+    #[inline(never)]
+    fn update_word(
+        &mut self,
+        lif: &Counted,
+        first: usize,
+        channel: usize,
+        count: usize,
+        counts: &[u32; LANE],
+    ) {
+        let counts: &CountBytes = bytemuck::cast_ref(counts);
+        let [thresholds, biases] = self.lanes.each_ref();
+        let thresholds = thresholds.of(first, channel);
+        let biases = biases.of(first, channel);
+        let membranes = membranes(self.membranes, first);
+        // Bits of two words are rare.
+        let (index, shift) = (first / 32, first % 32);
+        let split = shift + count > 32;
+        let before = if split {
+            read(self.spikes, first, count)
+        } else {
+            self.spikes.get(index).copied().unwrap_or(0) >> shift & bits::low_mask(count)
+        };
+        let after = if count.is_multiple_of(LANE)
+            && let Some(thresholds) = thresholds.first_chunk()
+            && let Some(biases) = biases.first_chunk()
+            && let Some(membranes) = membranes.first_chunk_mut()
+        {
+            let lanes = count / LANE;
+            advance_counts(lif, membranes, thresholds, biases, counts, lanes, before)
+        } else {
+            let membranes = membranes.get_mut(..count).unwrap_or(&mut []);
+            advance_some_counts(lif, membranes, thresholds, biases, counts, before)
+        };
+        if split {
+            write(self.spikes, first, count, after);
+        } else if let Some(word) = self.spikes.get_mut(index) {
+            *word ^= (after ^ before) << shift;
         }
     }
 
@@ -259,106 +295,21 @@ impl<'a> Lane<'a> {
     }
 }
 
+#[cold]
+#[inline(never)]
+fn read(words: &[u32], offset: usize, count: usize) -> u32 {
+    bits::read(words, offset, count)
+}
+
+#[cold]
+#[inline(never)]
+fn write(words: &mut [u32], offset: usize, count: usize, value: u32) {
+    bits::write(words, offset, count, value);
+}
+
 /// The `i16` membranes from that of a neuron on.
 #[inline(always)]
 fn membranes(words: &mut [u32], neuron: usize) -> &mut [i16] {
     let membranes = bytemuck::cast_slice_mut::<u32, i16>(words);
     membranes.get_mut(neuron..).unwrap_or(&mut [])
-}
-
-// Each loop stands in a function of its own, which leaves it all registers.
-
-/// Up to 32 neurons with these parameters and membranes, as many as there are sums; returns their
-/// spikes.
-#[inline(never)]
-fn advance_sums(
-    lif: &Narrow,
-    membranes: &mut [i16],
-    thresholds: &[i16],
-    biases: &[i16],
-    sums: &[i32],
-    spiked: u32,
-) -> u32 {
-    let drives = sums.iter().zip(biases);
-    let drives = drives.map(|(&sum, &bias)| lif.drive(sum, bias));
-    advance(lif, membranes, thresholds, drives, spiked)
-}
-
-/// As [`advance_sums`], given the drives.
-#[inline(never)]
-fn advance_driven(
-    lif: &Narrow,
-    membranes: &mut [i16],
-    thresholds: &[i16],
-    drives: &[i16],
-    spiked: u32,
-) -> u32 {
-    let drives = drives.iter().map(|&drive| drive.into());
-    advance(lif, membranes, thresholds, drives, spiked)
-}
-
-/// As [`advance_sums`], given counts.
-#[inline(never)]
-fn advance_counts(
-    lif: &Counted,
-    membranes: &mut [i16],
-    thresholds: &[i16],
-    biases: &[i16],
-    counts: &[u8],
-    spiked: u32,
-) -> u32 {
-    let Some(biases) = biases.get(..counts.len()) else {
-        return 0;
-    };
-    let drives = counts.iter().zip(biases);
-    let drives = drives.map(|(&count, &bias)| lif.drive(count, bias));
-    advance(&lif.lif, membranes, thresholds, drives, spiked)
-}
-
-/// Sets the membranes of neurons that have spiked to 0.
-#[inline(always)]
-fn clear(membranes: &mut [i16], spiked: u32) {
-    bits::visit_set(spiked, |k| {
-        if let Some(membrane) = membranes.get_mut(k) {
-            *membrane = 0;
-        }
-    });
-}
-
-#[inline(always)]
-fn advance(
-    lif: &Narrow,
-    membranes: &mut [i16],
-    thresholds: &[i16],
-    drives: impl ExactSizeIterator<Item = i32>,
-    spiked: u32,
-) -> u32 {
-    if lif.zero {
-        clear(membranes, spiked);
-    }
-    // One length for all leaves one counter to the loops.
-    let len = drives.len().min(TILE);
-    let (Some(membranes), Some(thresholds)) = (membranes.get_mut(..len), thresholds.get(..len))
-    else {
-        return 0;
-    };
-    let unused = TILE - len;
-    let neurons = membranes.iter_mut().zip(thresholds).zip(drives);
-    // Spikes of the step before leave at the bottom, new ones come in at the top.
-    let mut spikes = if lif.subtract == 0 { 0 } else { spiked };
-    if spikes == 0 {
-        // Nothing is subtracted: two instructions less a neuron.
-        for ((membrane, &threshold), drive) in neurons {
-            let (after, spike) = lif.update(*membrane, 0, drive, threshold);
-            *membrane = after;
-            spikes = spikes >> 1 | spike;
-        }
-    } else {
-        for ((membrane, &threshold), drive) in neurons {
-            let (after, spike) = lif.update(*membrane, spikes, drive, threshold);
-            *membrane = after;
-            spikes = spikes >> 1 | spike;
-        }
-    }
-    spikes.wrapping_shr(unused as u32)
 }

@@ -1,14 +1,18 @@
 //! The weight columns of the spikes that one output position reads, counted for a block of outputs.
 
-use super::counters::{self, GROUP, HIGH, LARGEST, LOW};
+use super::counters::{self, FIRST, GROUP, Group, HIGH, LARGEST, LOW};
 use super::{BLOCK, Counts, Outputs, SMALL};
 
 /// Words of a block.
 const WORDS: usize = BLOCK / 32;
 
 /// Columns that are gathered before they are counted.
-const CAPACITY: usize = GROUP * if SMALL { 2 } else { 6 };
+const CAPACITY: usize = FIRST + GROUP * if SMALL { 1 } else { 5 };
 const _: () = assert!(CAPACITY < 64, "finish_some has six planes");
+const _: () = assert!(CAPACITY < SLOTS && SLOTS.is_multiple_of(GROUP));
+
+/// Places for them, in whole groups.
+const SLOTS: usize = CAPACITY + 1;
 
 /// The weight columns that one output position adds up.
 pub(super) struct Columns<'a> {
@@ -17,8 +21,12 @@ pub(super) struct Columns<'a> {
     row_words: usize,
     /// Words of the block that have an output.
     words: usize,
+    /// Where the rows of the position's taps begin, for layers of many blocks: in pairs of words, or
+    /// in words where a row has an odd number of them.
+    rows: [u32; CAPACITY],
+    listed: usize,
     /// Columns, word after word, and one word that shifts their last group.
-    gathered: [u32; WORDS * CAPACITY + WORDS - 1],
+    gathered: [u32; WORDS * SLOTS + WORDS - 1],
     len: usize,
     low: [[u32; LOW]; WORDS],
     high: [[u32; HIGH]; WORDS],
@@ -36,7 +44,9 @@ impl<'a> Columns<'a> {
             weights: &[],
             row_words,
             words: 0,
-            gathered: [0; WORDS * CAPACITY + WORDS - 1],
+            rows: [0; CAPACITY],
+            listed: 0,
+            gathered: [0; WORDS * SLOTS + WORDS - 1],
             len: 0,
             low: [[0; LOW]; WORDS],
             high: [[0; HIGH]; WORDS],
@@ -59,6 +69,61 @@ impl<'a> Columns<'a> {
         self.len = 0;
         self.counted = 0;
         self.spilled = false;
+    }
+
+    /// Forgets the rows listed.
+    #[inline(always)]
+    pub(super) fn clear_rows(&mut self) {
+        self.listed = 0;
+    }
+
+    /// Lists the rows of the taps `spike + base`, which wrap around, for
+    /// [`gather_rows`](Self::gather_rows); `false` where there is no room.
+    #[inline(never)]
+    pub(super) fn list_rows(&mut self, spikes: &[u16], base: usize) -> bool {
+        let end = self.listed + spikes.len();
+        let Some(rows) = self.rows.get_mut(self.listed..end) else {
+            return false;
+        };
+        self.listed = end;
+        let pitch = if self.row_words.is_multiple_of(WORDS) {
+            self.row_words / WORDS
+        } else {
+            self.row_words
+        };
+        for (row, &spike) in rows.iter_mut().zip(spikes) {
+            *row = usize::from(spike).wrapping_add(base).wrapping_mul(pitch) as u32;
+        }
+        true
+    }
+
+    /// Adds the columns of the rows listed.
+    #[inline(always)]
+    pub(super) fn gather_rows(&mut self) {
+        let rows = self.rows.get(..self.listed).unwrap_or(&[]);
+        let columns = self
+            .gathered
+            .as_chunks_mut::<WORDS>()
+            .0
+            .iter_mut()
+            .zip(rows);
+        self.len = self.listed;
+        let weights = self.weights;
+        if self.row_words.is_multiple_of(WORDS) {
+            let pairs = weights.as_chunks::<WORDS>().0;
+            for (column, &row) in columns {
+                let Some(pair) = pairs.get(row as usize) else {
+                    break;
+                };
+                *column = *pair;
+            }
+        } else {
+            for (column, &row) in columns {
+                // Behind a row's last word lies what no output reads.
+                let at = row as usize;
+                *column = [at, at + 1].map(|at| weights.get(at).copied().unwrap_or(0));
+            }
+        }
     }
 
     /// Adds the columns of the taps `spike + base`, which wrap around.
@@ -98,13 +163,18 @@ impl<'a> Columns<'a> {
             // The common width: no multiplication for each column.
             let rows = weights.as_chunks::<WORDS>().0;
             for (column, &spike) in columns {
-                let row = rows.get(usize::from(spike).wrapping_add(base));
-                *column = row.copied().unwrap_or([0; WORDS]);
+                // There is a row for each tap: a branch that is never taken.
+                let Some(row) = rows.get(usize::from(spike).wrapping_add(base)) else {
+                    break;
+                };
+                *column = *row;
             }
         } else if row_words == 1 {
             for (column, &spike) in columns {
-                let row = weights.get(usize::from(spike).wrapping_add(base));
-                column[0] = row.copied().unwrap_or(0);
+                let Some(row) = weights.get(usize::from(spike).wrapping_add(base)) else {
+                    break;
+                };
+                column[0] = *row;
             }
         } else {
             for (column, &spike) in columns {
@@ -124,22 +194,20 @@ impl<'a> Columns<'a> {
         self.gather_and_flush(&[0], tap);
     }
 
-    /// The gathered columns of a word of the block: every other word of each group.
+    /// The first `slots` columns of a word of the block: every other word.
     #[inline(always)]
-    fn groups(&self, word: usize) -> &[[u32; WORDS * GROUP]] {
-        let words = WORDS * self.len.next_multiple_of(GROUP);
-        let gathered = self.gathered.get(word..word + words);
-        gathered.unwrap_or(&[]).as_chunks().0
+    fn columns(&self, word: usize, slots: usize) -> &[u32] {
+        let gathered = self.gathered.get(word..word + WORDS * slots);
+        gathered.unwrap_or(&[])
     }
 
-    /// Fills the last group with columns of nothing.
+    /// Fills up to `slots` columns with nothing.
     #[inline(always)]
-    fn pad(&mut self) {
+    fn pad(&mut self, slots: usize) {
         let columns = self.gathered.as_chunks_mut::<WORDS>().0;
-        let rest = columns.get_mut(self.len..self.len.next_multiple_of(GROUP));
         // Hidden, so that these few stores do not become a call to clear memory.
         let nothing = core::hint::black_box(0);
-        for column in rest.unwrap_or(&mut []) {
+        for column in columns.get_mut(self.len..slots).unwrap_or(&mut []) {
             *column = [nothing; WORDS];
         }
     }
@@ -150,14 +218,16 @@ impl<'a> Columns<'a> {
         if self.counted + self.len > LARGEST {
             self.spill();
         }
-        self.pad();
+        let slots = self.len.next_multiple_of(GROUP);
+        self.pad(slots);
         for word in 0..self.words.min(WORDS) {
             let (mut low, mut high) = if self.counted > 0 {
                 (self.low[word], self.high[word])
             } else {
                 ([0; LOW], [0; HIGH])
             };
-            counters::count(&mut low, &mut high, self.groups(word));
+            let columns = self.columns(word, slots);
+            counters::count(&mut low, &mut high, columns.as_chunks().0);
             (self.low[word], self.high[word]) = (low, high);
         }
         self.counted += self.len;
@@ -192,7 +262,7 @@ impl<'a> Columns<'a> {
             if self.spilled {
                 return Outputs::Sums(&mut self.sums);
             }
-        } else if self.len < 16 {
+        } else if self.len <= FIRST + GROUP {
             self.finish_few();
         } else {
             self.finish_some();
@@ -200,13 +270,27 @@ impl<'a> Columns<'a> {
         Outputs::Counts(&self.counts)
     }
 
+    /// The columns of a word of the block in one part of seven and others of eight.
+    #[inline(always)]
+    fn parts(&self, word: usize, slots: usize) -> (&[u32; WORDS * FIRST], &[Group]) {
+        let columns = self.columns(word, slots).split_first_chunk();
+        let (first, groups) = columns.unwrap_or((&[0; WORDS * FIRST], &[]));
+        (first, groups.as_chunks().0)
+    }
+
     /// Up to 15 columns: four planes, which stay in registers.
     #[inline(never)]
     fn finish_few(&mut self) {
-        self.pad();
+        let slots = if self.len > FIRST {
+            FIRST + GROUP
+        } else {
+            FIRST
+        };
+        self.pad(slots);
         self.counts.inputs = self.len as i32;
         for word in 0..self.words.min(WORDS) {
-            let planes = counters::count_few(self.groups(word));
+            let (first, groups) = self.parts(word, slots);
+            let planes = counters::count_few(first, groups.first());
             self.counts.words[word] = counters::transpose_low(planes);
         }
     }
@@ -214,10 +298,12 @@ impl<'a> Columns<'a> {
     /// All that can be gathered: six planes.
     #[inline(never)]
     fn finish_some(&mut self) {
-        self.pad();
+        let slots = FIRST + self.len.saturating_sub(FIRST).next_multiple_of(GROUP);
+        self.pad(slots);
         self.counts.inputs = self.len as i32;
         for word in 0..self.words.min(WORDS) {
-            let [a, b, c, d, e, f] = counters::count_some(self.groups(word));
+            let (first, groups) = self.parts(word, slots);
+            let [a, b, c, d, e, f] = counters::count_some(first, groups);
             self.counts.words[word] = counters::transpose([a, b, c, d, e, f, 0, 0]);
         }
     }

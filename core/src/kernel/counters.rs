@@ -35,21 +35,26 @@ pub(super) fn count(low: &mut [u32; LOW], high: &mut [u32; HIGH], groups: &[Grou
     [*ones, *twos, *fours] = low;
 }
 
-/// The four planes of up to 15 columns.
+/// Columns that are counted first, in fewer steps.
+pub(super) const FIRST: usize = 7;
+
+/// The four planes of up to 15 columns, as [`count_some`] has them.
 #[inline(always)]
-pub(super) fn count_few(groups: &[Group]) -> [u32; 4] {
-    let (mut low, mut eights) = ([0; 3], 0);
-    for group in groups {
-        eights ^= add_eight(&mut low, group);
-    }
+pub(super) fn count_few(first: &[u32; 2 * FIRST], group: Option<&Group>) -> [u32; 4] {
+    let [a, _, b, _, c, _, d, _, e, _, f, _, g, _] = *first;
+    let mut low = add_seven([a, b, c, d, e, f, g]);
+    let eights = group.map_or(0, |group| add_eight(&mut low, group));
     let [ones, twos, fours] = low;
     [ones, twos, fours, eights]
 }
 
-/// The six planes of up to 63 columns.
+/// The six planes of up to 63 columns: [`FIRST`] ones, each with what lies between it and the next,
+/// and whole groups.
 #[inline(always)]
-pub(super) fn count_some(groups: &[Group]) -> [u32; 6] {
-    let (mut low, [mut eights, mut high, mut highest]) = ([0; 3], [0; 3]);
+pub(super) fn count_some(first: &[u32; 2 * FIRST], groups: &[Group]) -> [u32; 6] {
+    let [a, _, b, _, c, _, d, _, e, _, f, _, g, _] = *first;
+    let mut low = add_seven([a, b, c, d, e, f, g]);
+    let [mut eights, mut high, mut highest] = [0; 3];
     for group in groups {
         let eight = add_eight(&mut low, group);
         let sixteen = eights & eight;
@@ -105,7 +110,7 @@ fn full_add(a: u32, b: u32, c: u32) -> (u32, u32) {
     (partial ^ c, a & b | partial & c)
 }
 
-/// Turns planes into counters, a byte each in their order.
+/// Turns planes into counters, a byte each: byte `b` of word `i` is number `8 b + i`.
 ///
 /// Four 8x8 bit matrices are transposed at once (Warren, Hacker's Delight, 7-3).
 #[inline(always)]
@@ -123,7 +128,7 @@ pub(super) fn transpose(mut planes: [u32; 8]) -> [u32; 8] {
     swap::<1>(c, d, 0x5555_5555);
     swap::<1>(e, f, 0x5555_5555);
     swap::<1>(g, h, 0x5555_5555);
-    in_order(planes)
+    planes
 }
 
 /// As [`transpose`] where no counter passes 15.
@@ -136,25 +141,9 @@ pub(super) fn transpose_low([mut a, mut b, mut c, mut d]: [u32; 4]) -> [u32; 8] 
     // Nibble `n` of word `i` is counter `4 n + i`.
     let low = [a, b, c, d].map(|word| word & 0x0F0F_0F0F);
     let high = [a, b, c, d].map(|word| word >> 4 & 0x0F0F_0F0F);
-    in_order([
+    [
         low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3],
-    ])
-}
-
-/// Bytes in order, of words whose byte `b` of word `i` is number `8 b + i`.
-#[inline(always)]
-fn in_order(words: [u32; 8]) -> [u32; 8] {
-    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = words;
-    for [a, b, c, d] in [
-        [&mut a, &mut b, &mut c, &mut d],
-        [&mut e, &mut f, &mut g, &mut h],
-    ] {
-        swap::<16>(a, c, 0x0000_FFFF);
-        swap::<16>(b, d, 0x0000_FFFF);
-        swap::<8>(a, b, 0x00FF_00FF);
-        swap::<8>(c, d, 0x00FF_00FF);
-    }
-    [a, e, b, f, c, g, d, h]
+    ]
 }
 
 /// Exchanges the bits of `low` above `SHIFT` with those of `high` below it, in every group of
@@ -187,10 +176,10 @@ mod tests {
             for k in 0..32 {
                 let columns = first.iter().chain(&second).flatten().step_by(2);
                 let expected = columns.filter(|word| *word >> k & 1 == 1).count();
-                let got = usize::from(counters[k / 4].to_le_bytes()[k % 4])
+                let got = usize::from(counters[k % 8].to_le_bytes()[k / 8])
                     + ((i >> k & 1) << 8 | (j >> k & 1) << 9) as usize;
                 prop_assert_eq!(got, expected, "counter {}", k);
-                let low = small[k / 4].to_le_bytes()[k % 4];
+                let low = small[k % 8].to_le_bytes()[k / 8];
                 prop_assert_eq!(usize::from(low), expected % 16, "low counter {}", k);
             }
         }

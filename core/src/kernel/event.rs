@@ -67,10 +67,22 @@ fn sums(layer: &Layer, weights: &[u32], words: &[u32], visit: Visit<'_>, note_ro
             if column == whole {
                 whole = band.fill(&geometry, words, [top, column], note_row);
             }
-            for block in 0..geometry.blocks() {
+            let blocks = geometry.blocks();
+            columns.clear_rows();
+            let listed = blocks > 1
+                && column < whole
+                && band.walk(&geometry, corner[1], |run, base| {
+                    columns.list_rows(run, base)
+                });
+            for block in 0..blocks {
                 columns.begin(weights, block);
-                if column < whole {
-                    band.walk(&geometry, corner[1], &mut columns);
+                if listed {
+                    columns.gather_rows();
+                } else if column < whole {
+                    band.walk(&geometry, corner[1], |run, base| {
+                        columns.extend(run, base);
+                        true
+                    });
                 } else {
                     scan(&geometry, corner, words, &mut columns);
                 }
@@ -99,7 +111,7 @@ pub(crate) const fn capacity(small: bool) -> usize {
     if small { 288 } else { 512 }
 }
 
-/// Spikes of a band, and columns of the map.
+/// Spikes of a band, and columns of the padded map.
 const SPIKES: usize = capacity(SMALL);
 const COLUMNS: usize = if SMALL { 32 } else { 64 };
 
@@ -111,21 +123,10 @@ struct Band {
     /// Tap of each spike, were the map's first column the kernel's; a spike that meets two taps in
     /// the rows of a pooling window stands there twice.
     spikes: [u16; SPIKES],
-    /// Where the spikes of each column of the map begin; behind the last one, where they end.
+    /// Where the spikes of each column of the padded map begin; behind the last one, where they end.
     columns: [u16; COLUMNS + 1],
-    /// First column of the map.
+    /// First column of the padded map.
     first: usize,
-}
-
-/// Columns of the map under a kernel whose first column of the padded map is `column`.
-#[inline(always)]
-fn under(geometry: &Geometry, column: usize) -> [usize; 2] {
-    let end = column + geometry.kernel[1];
-    [column, end].map(|column| {
-        column
-            .saturating_sub(geometry.padding[1])
-            .min(geometry.map[1])
-    })
 }
 
 impl Band {
@@ -148,16 +149,12 @@ impl Band {
         [top, mut position]: [usize; 2],
         note_row: NoteRow,
     ) -> usize {
-        let [first, _] = under(geometry, position * geometry.pitch[1]);
-        self.first = first;
-        let end = self.list(geometry, words, [top, first], note_row);
-        if end >= geometry.map[1] {
-            return geometry.output[1];
-        }
+        self.first = position * geometry.pitch[1];
+        let end = self.list(geometry, words, [top, self.first], note_row);
         while position < geometry.output[1] {
             // The last place of a position is the farthest to the right.
             let last = position * geometry.pitch[1] + (geometry.window[1] - 1) * geometry.stride[1];
-            if under(geometry, last)[1] > end {
+            if last + geometry.kernel[1] > end {
                 break;
             }
             position += 1;
@@ -165,7 +162,8 @@ impl Band {
         position
     }
 
-    /// Notes the spikes of the map's columns from `first` on; returns the first column without room.
+    /// Notes the spikes of the padded map's columns from `first` on; returns the first column
+    /// without room.
     #[inline(always)]
     fn list(
         &mut self,
@@ -174,18 +172,24 @@ impl Band {
         [top, first]: [usize; 2],
         note_row: NoteRow,
     ) -> usize {
-        let channels = geometry.channels;
+        let (channels, padding) = (geometry.channels, geometry.padding[1]);
         let mut rows = [Row::default(); ROWS];
         let Some(rows) = Row::under(geometry, top, &mut rows) else {
             return first;
         };
-        let last = geometry.map[1].min(first + COLUMNS);
+        let last = (geometry.map[1] + 2 * padding).min(first + COLUMNS);
         let whole = (geometry.map[1] * channels).is_multiple_of(32);
+        for column in first..padding.min(last) {
+            self.start(column, 0);
+        }
+        // Of the map; behind the padding to its left.
+        let mut column = first.saturating_sub(padding);
+        let map_last = geometry.map[1].min(last.saturating_sub(padding));
         // Columns that share a word, or words of a column.
         let together = (32 / channels.max(1)).max(1);
-        let (mut len, mut column) = (0, first);
-        while column < last {
-            let columns = together.min(last - column);
+        let mut len = 0;
+        while column < map_last {
+            let columns = together.min(map_last - column);
             let at = column * channels;
             if channels <= 32 {
                 let any = read(rows, words, whole, at, columns * channels);
@@ -195,10 +199,10 @@ impl Band {
                     if any & mask != 0 {
                         len = self.note_column(rows, mask, at, len);
                     }
+                    self.start(column + padding, started);
                     if len > SPIKES {
-                        return self.end(column - first, started, column);
+                        return column + padding;
                     }
-                    self.start(column - first, started);
                     mask = mask.wrapping_shl(channels as u32);
                 }
             } else {
@@ -206,28 +210,25 @@ impl Band {
                 for row in rows.iter() {
                     len = note_row(self, row, words, [at, channels], len);
                 }
+                self.start(column + padding, started);
                 if len > SPIKES {
-                    return self.end(column - first, started, column);
+                    return column + padding;
                 }
-                self.start(column - first, started);
             }
             column += columns;
         }
-        self.end(column - first, len, column)
+        for column in (padding + map_last).max(first)..=last {
+            self.start(column, len);
+        }
+        last
     }
 
-    /// Sets where the spikes of a column begin.
+    /// Sets where the spikes of a column of the padded map begin.
     #[inline(always)]
     fn start(&mut self, column: usize, len: usize) {
-        if let Some(start) = self.columns.get_mut(column) {
+        if let Some(start) = self.columns.get_mut(column.wrapping_sub(self.first)) {
             *start = len as u16;
         }
-    }
-
-    #[inline(always)]
-    fn end(&mut self, column: usize, len: usize, end: usize) -> usize {
-        self.start(column, len);
-        end
     }
 
     /// Notes the spikes of a word whose first bit meets `tap`; returns how many are noted then, also
@@ -281,25 +282,33 @@ impl Band {
         len
     }
 
-    /// Adds the column of every spike that an output position reads, once for each place of the
-    /// pooling window that reads it.
+    /// Calls `visit(run, base)` for the spikes that an output position reads, at each place of the
+    /// pooling window; their taps are `run + base`, which wraps around. Ends with `false` where
+    /// `visit` gives that.
     #[inline(always)]
-    fn walk(&self, geometry: &Geometry, corner: usize, columns: &mut Columns<'_>) {
+    fn walk(
+        &self,
+        geometry: &Geometry,
+        corner: usize,
+        mut visit: impl FnMut(&[u16], usize) -> bool,
+    ) -> bool {
         for place in 0..geometry.window[1] {
             let column = corner + place * geometry.stride[1];
-            let ends = under(geometry, column);
+            let start = column.wrapping_sub(self.first);
+            let ends = [start, start + geometry.kernel[1]].map(|at| self.columns.get(at));
             // To the left of the map it is negative, and wraps around.
             let base = geometry.padding[1]
                 .wrapping_sub(column)
                 .wrapping_mul(geometry.channels);
-            let [Some(&start), Some(&end)] =
-                ends.map(|column| self.columns.get(column.wrapping_sub(self.first)))
-            else {
-                return;
+            let [Some(&start), Some(&end)] = ends else {
+                return true;
             };
             let run = self.spikes.get(start.into()..end.into()).unwrap_or(&[]);
-            columns.extend(run, base);
+            if !visit(run, base) {
+                return false;
+            }
         }
+        true
     }
 }
 

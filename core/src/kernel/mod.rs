@@ -41,7 +41,7 @@ pub enum Outputs<'a> {
 /// Set inputs that meet a weight of +1, counted in a byte for each output of a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counts {
-    /// Byte `b` of `words[w][i]` is the count of output `32 w + 4 i + b`.
+    /// Byte `b` of `words[w][i]` is the count of output `32 w + 8 b + i`.
     pub(crate) words: [[u32; 8]; BLOCK / 32],
     /// Set inputs, 0 ..= 255: `x_j = 2 count_j - inputs`.
     pub(crate) inputs: i32,
@@ -51,7 +51,7 @@ impl Counts {
     /// The synaptic sums.
     pub(crate) fn sums(&self) -> [i32; BLOCK] {
         core::array::from_fn(|k| {
-            let count = self.words[k / 32][k % 32 / 4] >> (8 * (k % 4)) & 255;
+            let count = self.words[k / 32][k % 8] >> (k % 32 / 8 * 8) & 255;
             2 * count as i32 - self.inputs
         })
     }

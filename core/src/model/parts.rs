@@ -150,7 +150,7 @@ pub(super) const fn of_layer(layer: &Layer, kind: InputKind) -> u32 {
     if !layer.is_narrow() {
         parts |= WIDE;
     }
-    if !kind.is_graded() && (!layer.is_narrow() || layer.spec().fraction < 0) {
+    if !kind.is_graded() && (!layer.is_narrow() || !layer.lif().takes_counts()) {
         parts |= UNPACKED;
     }
     parts

@@ -1,7 +1,7 @@
 //! The neurons of a layer, many at a time.
 
 use super::plan::RUN;
-use crate::lif::{Lif, Reset};
+use crate::lif::{Lif, Narrow, Reset};
 
 /// Advances runs of neurons; gives the number of their spikes.
 #[inline(always)]
@@ -15,6 +15,7 @@ pub(super) fn update(
     biases: &[i16],
 ) -> u64 {
     let narrow = lif.narrow();
+    let subtract = u32::from(narrow.subtract);
     let shift = lif.right_shift();
     let zero = u32::from(lif.reset == Reset::Zero);
     let parameters = thresholds.as_chunks::<RUN>().0.iter();
@@ -30,10 +31,10 @@ pub(super) fn update(
             // All bits set, or none after a spike that resets to 0.
             let kept = (spiked & zero).wrapping_sub(1) as i16;
             let drive = narrow.drive(sums[lane] >> shift, biases[lane]);
-            let (after, spike) =
-                narrow.update(membranes[lane] & kept, spiked, drive, thresholds[lane]);
-            membranes[lane] = after;
-            fired[lane] = (spike >> 31) as u8;
+            let reset = Narrow::reset(spiked & subtract, thresholds[lane]);
+            let after = narrow.integrate(membranes[lane] & kept, drive, reset);
+            membranes[lane] = after as i16;
+            fired[lane] = (membranes[lane] > thresholds[lane]).into();
         }
         let mut word = 0;
         for (index, bytes) in fired.as_chunks::<8>().0.iter().enumerate() {

@@ -216,10 +216,14 @@ impl Pass<'_> {
         let (word, shift) = (2 * (p / 8 % WIDE) + p % 2, p % 8 / 2 * 8);
         let count = |counts: &Bytes| counts[word] >> shift & 255;
         counts.inputs = count(&self.all) as i32;
-        let to = counts.words.as_flattened_mut().iter_mut();
-        for (to, rows) in to.zip(self.rows.as_chunks::<4>().0) {
-            let [a, b, c, d] = rows.each_ref().map(|[_, counts @ ..]| count(counts));
-            *to = a | b << 8 | c << 16 | d << 24;
+        for (words, rows) in counts.words.iter_mut().zip(self.rows.as_chunks::<32>().0) {
+            for (i, to) in words.iter_mut().enumerate() {
+                let [a, b, c, d] = [0, 8, 16, 24].map(|k| {
+                    let [_, counts @ ..] = &rows[i + k];
+                    count(counts)
+                });
+                *to = a | b << 8 | c << 16 | d << 24;
+            }
         }
     }
 

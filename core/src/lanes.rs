@@ -1,0 +1,212 @@
+//! Loops over the neurons of a word.
+
+use core::sync::atomic::{Ordering, compiler_fence};
+
+use crate::bits;
+use crate::lif::{Counted, Narrow};
+use crate::neurons::TILE;
+
+/// The most neurons of a word that are updated apart.
+const FEW: usize = 8;
+
+/// Neurons whose loop is unrolled.
+pub(crate) const LANE: usize = 8;
+
+// Each stands in a function of its own, which leaves it all registers.
+
+/// Up to 32 neurons with these parameters and membranes, as many as there are sums; returns their
+/// spikes.
+#[inline(never)]
+pub(crate) fn advance_sums(
+    lif: &Narrow,
+    membranes: &mut [i16],
+    thresholds: &[i16],
+    biases: &[i16],
+    sums: &[i32],
+    spiked: u32,
+) -> u32 {
+    let membranes = membranes.get_mut(..sums.len()).unwrap_or(&mut []);
+    let spikes = clear(lif, membranes, spiked);
+    let drives = sums.iter().zip(biases);
+    let drives = drives.map(|(&sum, &bias)| lif.drive(sum, bias));
+    let spikes = one_by_one(lif, membranes, thresholds, drives, spikes);
+    spikes.wrapping_shr((TILE - membranes.len()) as u32)
+}
+
+/// As [`advance_sums`], given the drives.
+#[inline(never)]
+pub(crate) fn advance_driven(
+    lif: &Narrow,
+    membranes: &mut [i16],
+    thresholds: &[i16],
+    drives: &[i16],
+    spiked: u32,
+) -> u32 {
+    let count = drives.len();
+    if let (Some(membranes), Some(thresholds), Some(drives)) = (
+        membranes.first_chunk_mut(),
+        thresholds.first_chunk(),
+        drives.first_chunk::<TILE>(),
+    ) {
+        let drive = |k: usize| drives[k].into();
+        return advance(lif, membranes, thresholds, TILE / LANE, spiked, &drive);
+    }
+    let spikes = clear(lif, membranes, spiked);
+    let drives = drives.iter().map(|&drive| drive.into());
+    let spikes = one_by_one(lif, membranes, thresholds, drives, spikes);
+    spikes.wrapping_shr((TILE - count.min(TILE)) as u32)
+}
+
+/// The counts of a word of neurons: byte `b` of entry `k` is that of neuron `8 b + k`.
+pub(crate) type CountBytes = [[u8; TILE / LANE]; LANE];
+
+/// As [`advance_sums`], given counts.
+#[inline(never)]
+pub(crate) fn advance_some_counts(
+    lif: &Counted,
+    membranes: &mut [i16],
+    thresholds: &[i16],
+    biases: &[i16],
+    counts: &CountBytes,
+    spiked: u32,
+) -> u32 {
+    let spiked = clear(&lif.lif, membranes, spiked);
+    let counts = (0..TILE).map(|k| counts[k % LANE][k / LANE]);
+    let drives = counts.zip(biases);
+    let drives = drives.map(|(count, &bias)| lif.drive(count, bias));
+    let spikes = one_by_one(&lif.lif, membranes, thresholds, drives, spiked);
+    spikes.wrapping_shr((TILE - membranes.len()) as u32)
+}
+
+/// As [`advance_some_counts`], of the first `lanes` lanes of a word of neurons.
+#[inline(always)]
+pub(crate) fn advance_counts(
+    lif: &Counted,
+    membranes: &mut [i16; TILE],
+    thresholds: &[i16; TILE],
+    biases: &[i16; TILE],
+    counts: &CountBytes,
+    lanes: usize,
+    spiked: u32,
+) -> u32 {
+    let drive = |k: usize| lif.drive(counts[k % LANE][k / LANE % (TILE / LANE)], biases[k]);
+    advance(&lif.lif, membranes, thresholds, lanes, spiked, &drive)
+}
+
+/// The first `lanes` lanes of a word of neurons, whose drives `drive` gives.
+#[inline(always)]
+fn advance<D: Fn(usize) -> i32>(
+    lif: &Narrow,
+    membranes: &mut [i16; TILE],
+    thresholds: &[i16; TILE],
+    lanes: usize,
+    spiked: u32,
+    drive: &D,
+) -> u32 {
+    if spiked == 0 {
+        advance_quiet(lif, membranes, thresholds, lanes, drive)
+    } else {
+        advance_spiked(lif, membranes, thresholds, lanes, spiked, drive)
+    }
+}
+
+/// As [`advance`], where no neuron has spiked.
+#[inline(never)]
+fn advance_quiet<D: Fn(usize) -> i32>(
+    lif: &Narrow,
+    membranes: &mut [i16; TILE],
+    thresholds: &[i16; TILE],
+    lanes: usize,
+    drive: &D,
+) -> u32 {
+    let mut spikes = 0;
+    // Without a loop over the lanes every place is a constant, which leaves registers.
+    macro_rules! lane {
+        ($lane:literal) => {
+            for k in LANE * $lane..LANE * ($lane + 1) {
+                let drive = drive(k);
+                let after = lif.integrate(membranes[k], drive, 0);
+                membranes[k] = after as i16;
+                if after > i32::from(thresholds[k]) {
+                    // No instruction, but it stays a branch, over which nothing is reordered:
+                    // mixed with the next one, a neuron leaves small processors without registers.
+                    compiler_fence(Ordering::SeqCst);
+                    spikes |= 1 << k;
+                }
+            }
+            if lanes == $lane + 1 {
+                return spikes;
+            }
+        };
+    }
+    lane!(0);
+    lane!(1);
+    lane!(2);
+    lane!(3);
+    spikes
+}
+
+/// As [`advance`], where neurons have spiked: a few are updated apart.
+#[inline(never)]
+fn advance_spiked<D: Fn(usize) -> i32>(
+    lif: &Narrow,
+    membranes: &mut [i16; TILE],
+    thresholds: &[i16; TILE],
+    lanes: usize,
+    spiked: u32,
+    drive: &D,
+) -> u32 {
+    let spiked = clear(lif, membranes, spiked);
+    if spiked.count_ones() as usize > FEW {
+        let membranes = membranes.get_mut(..LANE * lanes).unwrap_or(&mut []);
+        let spikes = one_by_one(lif, membranes, thresholds, (0..TILE).map(drive), spiked);
+        return spikes.wrapping_shr((TILE - LANE * lanes) as u32);
+    }
+    let mut apart = [0; FEW];
+    let (mut few, mut again) = (0, 0);
+    bits::visit_set(spiked, |k| {
+        let k = k % TILE;
+        let drive = drive(k);
+        let after = lif.integrate(membranes[k], drive, thresholds[k].into());
+        apart[few % FEW] = after as i16;
+        again |= u32::from(after > i32::from(thresholds[k])) << k;
+        few += 1;
+    });
+    let spikes = advance_quiet(lif, membranes, thresholds, lanes, drive);
+    few = 0;
+    bits::visit_set(spiked, |k| {
+        membranes[k % TILE] = apart[few % FEW];
+        few += 1;
+    });
+    spikes & !spiked | again
+}
+
+/// Where spikes set membranes to 0, does so. Returns the spikes that subtract.
+#[inline(always)]
+fn clear(lif: &Narrow, membranes: &mut [i16], spiked: u32) -> u32 {
+    if lif.zero {
+        bits::visit_set(spiked, |k| {
+            if let Some(membrane) = membranes.get_mut(k) {
+                *membrane = 0;
+            }
+        });
+    }
+    if lif.subtract { spiked } else { 0 }
+}
+
+/// Any number of neurons; spikes leave at the bottom, and come in at the top.
+#[inline(always)]
+fn one_by_one(
+    lif: &Narrow,
+    membranes: &mut [i16],
+    thresholds: &[i16],
+    drives: impl Iterator<Item = i32>,
+    mut spikes: u32,
+) -> u32 {
+    for ((membrane, &threshold), drive) in membranes.iter_mut().zip(thresholds).zip(drives) {
+        let after = lif.integrate(*membrane, drive, Narrow::reset(spikes, threshold));
+        *membrane = after as i16;
+        spikes = spikes >> 1 | u32::from(after > i32::from(threshold)) << (TILE - 1);
+    }
+    spikes
+}
