@@ -167,8 +167,8 @@ impl Narrow {
         }
     }
 
-    /// The membrane after a step, which fits 16 bits, less what the [`reset`](Self::reset) takes; reset "zero" has set
-    /// the membrane to 0 before.
+    /// The membrane after a step, which fits 16 bits, less what the [`reset`](Self::reset) takes; reset
+    /// "zero" has set the membrane to 0 before.
     #[inline(always)]
     pub(crate) fn integrate(self, membrane: i16, drive: i32, reset: i32) -> i32 {
         let product = self.beta.wrapping_mul(membrane.into());

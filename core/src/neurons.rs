@@ -30,8 +30,8 @@ pub(crate) struct Neurons<'a> {
 }
 
 impl<'a> Neurons<'a> {
-    /// The neurons of a layer with their thresholds and biases, and their spikes of the step before; `wide` takes the membrane
-    /// equation as it is defined, in 64 bits.
+    /// The neurons of a layer with their thresholds and biases, and their spikes of the step before;
+    /// `wide` takes the membrane equation as it is defined, in 64 bits.
     pub(crate) fn new(
         layer: &Layer,
         [thresholds, biases]: [Parameters<'a>; 2],
