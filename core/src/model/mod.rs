@@ -8,6 +8,7 @@
 mod error;
 mod format;
 mod layer;
+mod load;
 mod metadata;
 pub mod parts;
 mod planner;

@@ -101,7 +101,8 @@ impl<'a> Parameters<'a> {
     }
 }
 
-/// A checked input of one step, borrowed. Made by [`Model::input`] and [`Model::input_words`].
+/// A checked input of one step, borrowed. Made by [`Model::input`](super::Model::input) and
+/// [`Model::input_words`](super::Model::input_words).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input<'a> {
     /// Spikes, 32 a word.
