@@ -23,9 +23,7 @@ impl Event {
             // A tap is noted in 16 bits.
             && layer.taps() <= u16::MAX as usize
     }
-}
 
-impl Event {
     /// As [`sums`](Sums::sums), by no other parts than `PARTS`.
     #[inline(always)]
     pub(super) fn sums_of<const PARTS: u32>(

@@ -21,9 +21,7 @@ impl Graded {
             && layer.spec().input_pool.is_none()
             && matches!(layer.spec().order, WeightOrder::OutputMajor)
     }
-}
 
-impl Graded {
     /// Whether the box sums of a layer fit a [`Band`].
     pub(crate) const fn is_banded(layer: &Layer) -> bool {
         let ([height, width], _) = layer.pool();

@@ -141,9 +141,7 @@ impl Kernel {
         }
         Self::Reference
     }
-}
 
-impl Kernel {
     /// As [`sums`](Self::sums), of graded values by no other parts than `PARTS`.
     #[inline(always)]
     pub(crate) fn sums_of_values<const PARTS: u32>(

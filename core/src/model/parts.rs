@@ -57,7 +57,6 @@ pub const WORDS: u32 = 1 << 8;
 pub const WIDE: u32 = 1 << 9;
 /// Neurons behind single bits that do not take counts.
 pub const UNPACKED: u32 = 1 << 10;
-
 /// Graded input whose box sums, over a row of output positions, are too many to keep.
 pub const BOXES: u32 = 1 << 11;
 /// Input of spikes.

@@ -14,7 +14,7 @@ pub(super) const MAGIC: u32 = u32::from_le_bytes(*b"BSNN");
 /// counts more than the time of one pass over a file.
 static CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 /// The same, for a `const`: the compiler takes an eighth of the steps, and no table is left.
-const QUICK: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
+static QUICK: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
 
 /// Index of each word of the prelude.
 pub(crate) mod word {
@@ -228,31 +228,29 @@ impl Sizes {
     }
 }
 
+/// The body of a checksum by one implementation of the CRC: their types have no trait in a `const`.
+macro_rules! without_its_word {
+    ($crc:expr, $file:expr) => {{
+        let mut digest = $crc.digest();
+        let mut index = 0;
+        while index < $file.len() {
+            if index != word::CRC {
+                digest.update(&$file[index].to_le_bytes());
+            }
+            index += 1;
+        }
+        digest.finalize()
+    }};
+}
+
 /// CRC-32 of `file` without its checksum word, which a saved state has in the same place.
 pub(crate) const fn checksum(file: &[u32]) -> u32 {
-    let mut digest = CRC.digest();
-    let mut index = 0;
-    while index < file.len() {
-        if index != word::CRC {
-            digest.update(&file[index].to_le_bytes());
-        }
-        index += 1;
-    }
-    digest.finalize()
+    without_its_word!(CRC, file)
 }
 
 /// As [`checksum`], for a `const`.
 pub(super) const fn quick_checksum(file: &[u32]) -> u32 {
-    let crc = QUICK;
-    let mut digest = crc.digest();
-    let mut index = 0;
-    while index < file.len() {
-        if index != word::CRC {
-            digest.update(&file[index].to_le_bytes());
-        }
-        index += 1;
-    }
-    digest.finalize()
+    without_its_word!(QUICK, file)
 }
 
 /// Packs the bytes of an included model file into words, in a `const`.
