@@ -9,6 +9,7 @@ use bitspike_core::model::{
     NetworkSpec, Operation, Pool, PoolKind, Readout, Spread, WeightOrder, WriteError, write,
 };
 use bitspike_core::network::Network;
+use bitspike_core::wide::{Tables, Wide};
 use words::words_of;
 
 const LINEAR: LayerSpec = LayerSpec {
@@ -339,6 +340,40 @@ fn counters_hold_as_many_spikes_as_meet_a_position() {
             }
             let got = first_step(&file(&spec, &[8 * usize::from(taps)]), &spikes);
             assert_eq!(got, [(taps.into(), taps.into(), 72)], "{order:?} {taps}");
+        }
+    }
+}
+
+/// The same of the wide network, which adds rows of weights in bytes: 127 of ±1 fit, 31 where a
+/// pooling window of 2x2 is folded in.
+#[test]
+fn bytes_of_the_wide_network_hold_as_many_rows_as_are_added() {
+    for window in [1, 2] {
+        for taps in [31, 32, 127, 128, 129, 300] {
+            let layer = LayerSpec {
+                operation: conv(8, [1, 1], [0, 0]),
+                pool: Some(Pool {
+                    window: [window; 2],
+                    stride: [1, 1],
+                }),
+                order: WeightOrder::InputMajor,
+                ..LINEAR
+            };
+            let spec = network(InputKind::Spikes, [2, 2, taps], &[layer]);
+            let file = file(&spec, &[8 * usize::from(taps)]);
+            let model = Model::new(&file).expect("the model loads");
+            let mut memory = vec![0; Tables::words(&model).expect("it is supported")];
+            let tables = Tables::new(&model, &mut memory).expect("as stated");
+            let mut state = vec![0; tables.state_words()];
+            let mut wide = Wide::new(&tables, &mut state).expect("as stated");
+            let units = 4 * usize::from(taps);
+            let mut words = vec![u32::MAX; units.div_ceil(32)];
+            if !units.is_multiple_of(32) {
+                words[units / 32] = (1 << (units % 32)) - 1;
+            }
+            wide.step(model.input_words(&words).expect("as many bits"));
+            let expected = i32::from(window * window * taps);
+            assert_eq!(wide.neuron(0, 0), (expected, true), "{window} {taps}");
         }
     }
 }
