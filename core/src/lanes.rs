@@ -6,9 +6,6 @@ use crate::bits;
 use crate::lif::{Counted, Narrow};
 use crate::neurons::TILE;
 
-/// The most neurons of a word that are updated apart.
-const FEW: usize = 8;
-
 /// Neurons whose loop is unrolled.
 pub(crate) const LANE: usize = 8;
 
@@ -37,7 +34,7 @@ pub(crate) fn advance_sums(
 #[inline(never)]
 pub(crate) fn advance_driven(
     lif: &Narrow,
-    membranes: &mut [i16],
+    membranes: &mut [u32],
     thresholds: &[i16],
     drives: &[i16],
     spiked: u32,
@@ -51,11 +48,15 @@ pub(crate) fn advance_driven(
         let drive = |k: usize| drives[k].into();
         return advance(lif, membranes, thresholds, TILE / LANE, spiked, &drive);
     }
+    let membranes = bytemuck::cast_slice_mut(membranes);
     let spikes = clear(lif, membranes, spiked);
     let drives = drives.iter().map(|&drive| drive.into());
     let spikes = one_by_one(lif, membranes, thresholds, drives, spikes);
     spikes.wrapping_shr((TILE - count.min(TILE)) as u32)
 }
+
+/// The membranes of a word of neurons, two a word: aligned, they are copied faster.
+pub(crate) type MembraneWords = [u32; TILE / 2];
 
 /// The counts of a word of neurons: byte `b` of entry `k` is that of neuron `8 b + k`.
 pub(crate) type CountBytes = [[u8; TILE / LANE]; LANE];
@@ -82,7 +83,7 @@ pub(crate) fn advance_some_counts(
 #[inline(always)]
 pub(crate) fn advance_counts(
     lif: &Counted,
-    membranes: &mut [i16; TILE],
+    membranes: &mut MembraneWords,
     thresholds: &[i16; TILE],
     biases: &[i16; TILE],
     counts: &CountBytes,
@@ -97,20 +98,52 @@ pub(crate) fn advance_counts(
 #[inline(always)]
 fn advance<D: Fn(usize) -> i32>(
     lif: &Narrow,
-    membranes: &mut [i16; TILE],
+    membranes: &mut MembraneWords,
     thresholds: &[i16; TILE],
     lanes: usize,
     spiked: u32,
     drive: &D,
 ) -> u32 {
     if spiked == 0 {
-        advance_quiet(lif, membranes, thresholds, lanes, drive)
-    } else {
-        advance_spiked(lif, membranes, thresholds, lanes, spiked, drive)
+        return advance_quiet(lif, bytemuck::cast_mut(membranes), thresholds, lanes, drive);
     }
+    advance_spiked(lif, membranes, thresholds, lanes, spiked, drive)
 }
 
-/// As [`advance`], where no neuron has spiked.
+/// As [`advance`], where neurons have spiked.
+#[inline(never)]
+fn advance_spiked<D: Fn(usize) -> i32>(
+    lif: &Narrow,
+    membranes: &mut MembraneWords,
+    thresholds: &[i16; TILE],
+    lanes: usize,
+    spiked: u32,
+    drive: &D,
+) -> u32 {
+    let spiked = clear(lif, bytemuck::cast_slice_mut(membranes), spiked);
+    let before = *membranes;
+    let before: &[i16; TILE] = bytemuck::cast_ref(&before);
+    let membranes: &mut [i16; TILE] = bytemuck::cast_mut(membranes);
+    let mut spikes = advance_quiet(lif, membranes, thresholds, lanes, drive);
+    bits::visit_set(spiked, |k| {
+        let k = k % TILE;
+        let threshold = i32::from(thresholds[k]);
+        let after = i32::from(membranes[k]);
+        // A threshold is above 0, so that only the upper end of the range hides how far it is.
+        let after = if after < i32::from(i16::MAX) {
+            (after - threshold).clamp(i16::MIN.into(), i16::MAX.into())
+        } else {
+            lif.integrate(before[k], drive(k), threshold)
+        };
+        membranes[k] = after as i16;
+        if after <= threshold {
+            spikes &= !(1 << k);
+        }
+    });
+    spikes
+}
+
+/// As [`advance`], as if no neuron had spiked.
 #[inline(never)]
 fn advance_quiet<D: Fn(usize) -> i32>(
     lif: &Narrow,
@@ -144,41 +177,6 @@ fn advance_quiet<D: Fn(usize) -> i32>(
     lane!(2);
     lane!(3);
     spikes
-}
-
-/// As [`advance`], where neurons have spiked: a few are updated apart.
-#[inline(never)]
-fn advance_spiked<D: Fn(usize) -> i32>(
-    lif: &Narrow,
-    membranes: &mut [i16; TILE],
-    thresholds: &[i16; TILE],
-    lanes: usize,
-    spiked: u32,
-    drive: &D,
-) -> u32 {
-    let spiked = clear(lif, membranes, spiked);
-    if spiked.count_ones() as usize > FEW {
-        let membranes = membranes.get_mut(..LANE * lanes).unwrap_or(&mut []);
-        let spikes = one_by_one(lif, membranes, thresholds, (0..TILE).map(drive), spiked);
-        return spikes.wrapping_shr((TILE - LANE * lanes) as u32);
-    }
-    let mut apart = [0; FEW];
-    let (mut few, mut again) = (0, 0);
-    bits::visit_set(spiked, |k| {
-        let k = k % TILE;
-        let drive = drive(k);
-        let after = lif.integrate(membranes[k], drive, thresholds[k].into());
-        apart[few % FEW] = after as i16;
-        again |= u32::from(after > i32::from(thresholds[k])) << k;
-        few += 1;
-    });
-    let spikes = advance_quiet(lif, membranes, thresholds, lanes, drive);
-    few = 0;
-    bits::visit_set(spiked, |k| {
-        membranes[k % TILE] = apart[few % FEW];
-        few += 1;
-    });
-    spikes & !spiked | again
 }
 
 /// Where spikes set membranes to 0, does so. Returns the spikes that subtract.

@@ -31,11 +31,13 @@ pub(crate) struct Neurons<'a> {
 
 impl<'a> Neurons<'a> {
     /// The neurons of a layer with their thresholds and biases, and their spikes of the step before;
-    /// `wide` takes the membrane equation as it is defined, in 64 bits.
+    /// `wide` takes the membrane equation as it is defined, in 64 bits. `tiles` is room for parameters
+    /// that repeat.
     pub(crate) fn new(
         layer: &Layer,
         [thresholds, biases]: [Parameters<'a>; 2],
         wide: bool,
+        [threshold_tile, bias_tile]: &'a mut [[i16; TILE]; 2],
         spikes: &'a mut [u32],
         membranes: &'a mut [u32],
     ) -> Self {
@@ -48,8 +50,8 @@ impl<'a> Neurons<'a> {
             thresholds,
             biases,
             lanes: [
-                Lane::new(&thresholds, channels),
-                Lane::new(&biases, channels),
+                Lane::new(&thresholds, channels, threshold_tile),
+                Lane::new(&biases, channels, bias_tile),
             ],
             channels,
             units: layer.units(),
@@ -134,6 +136,7 @@ impl<'a> Neurons<'a> {
         let equation = self.equation.counted(counts.inputs);
         let (mut first, mut channel, mut left) = (first, channel, count);
         for counts in &counts.words {
+            let counts = bytemuck::cast_ref(counts);
             self.update_word(&equation, first, channel, left.min(TILE), counts);
             left = left.saturating_sub(TILE);
             if left == 0 {
@@ -144,44 +147,52 @@ impl<'a> Neurons<'a> {
     }
 
     /// As [`update_counts`](Self::update_counts), of up to 32 neurons.
-    #[inline(never)]
+    #[inline(always)]
     fn update_word(
         &mut self,
         lif: &Counted,
         first: usize,
         channel: usize,
         count: usize,
-        counts: &[u32; LANE],
+        counts: &CountBytes,
     ) {
-        let counts: &CountBytes = bytemuck::cast_ref(counts);
+        let shift = first % 32;
+        let [thresholds, biases] = self.lanes.each_ref();
+        if count.is_multiple_of(LANE)
+            && shift + count <= 32
+            && let Some(thresholds) = thresholds.of(first, channel).first_chunk()
+            && let Some(biases) = biases.of(first, channel).first_chunk()
+            && let Some(membranes) = self.membranes.get_mut(first / 2..)
+            && let Some(membranes) = membranes.first_chunk_mut()
+            && let Some(word) = self.spikes.get_mut(first / 32)
+        {
+            let before = *word >> shift & u32::MAX.wrapping_shr(32 - count as u32);
+            let lanes = count / LANE;
+            let after = advance_counts(lif, membranes, thresholds, biases, counts, lanes, before);
+            *word ^= (after ^ before) << shift;
+        } else {
+            self.update_some(lif, first, channel, count, counts);
+        }
+    }
+
+    /// As [`update_word`](Self::update_word), of any number of neurons anywhere.
+    #[inline(never)]
+    fn update_some(
+        &mut self,
+        lif: &Counted,
+        first: usize,
+        channel: usize,
+        count: usize,
+        counts: &CountBytes,
+    ) {
         let [thresholds, biases] = self.lanes.each_ref();
         let thresholds = thresholds.of(first, channel);
         let biases = biases.of(first, channel);
         let membranes = membranes(self.membranes, first);
-        // Bits of two words are rare.
-        let (index, shift) = (first / 32, first % 32);
-        let split = shift + count > 32;
-        let before = if split {
-            read(self.spikes, first, count)
-        } else {
-            self.spikes.get(index).copied().unwrap_or(0) >> shift & bits::low_mask(count)
-        };
-        let after = if count.is_multiple_of(LANE)
-            && let Some(thresholds) = thresholds.first_chunk()
-            && let Some(biases) = biases.first_chunk()
-            && let Some(membranes) = membranes.first_chunk_mut()
-        {
-            let lanes = count / LANE;
-            advance_counts(lif, membranes, thresholds, biases, counts, lanes, before)
-        } else {
-            let membranes = membranes.get_mut(..count).unwrap_or(&mut []);
+        let membranes = membranes.get_mut(..count).unwrap_or(&mut []);
+        bits::update(self.spikes, first, count, |before| {
             advance_some_counts(lif, membranes, thresholds, biases, counts, before)
-        };
-        if split {
-            write(self.spikes, first, count, after);
-        } else if let Some(word) = self.spikes.get_mut(index) {
-            *word ^= (after ^ before) << shift;
-        }
+        });
     }
 
     /// Apart, so that the sums do not stand on the stack otherwise.
@@ -202,7 +213,7 @@ impl<'a> Neurons<'a> {
     pub(crate) fn update_driven(&mut self, drives: &[i16]) {
         // Where the thresholds repeat at least once a word, a tile goes on over the next
         // positions.
-        let channels = if self.lanes[0].tile.is_some() {
+        let channels = if self.lanes[0].repeats() {
             drives.len()
         } else {
             self.channels
@@ -212,7 +223,8 @@ impl<'a> Neurons<'a> {
             for (index, drives) in drives.chunks(TILE).enumerate() {
                 let (first, channel) = (position + TILE * index, TILE * index);
                 let thresholds = self.lanes[0].of(first, channel);
-                let membranes = membranes(self.membranes, first);
+                // A tile of a word begins with an even neuron.
+                let membranes = self.membranes.get_mut(first / 2..).unwrap_or(&mut []);
                 bits::update(self.spikes, first, drives.len(), |spiked| {
                     advance_driven(&self.equation, membranes, thresholds, drives, spiked)
                 });
@@ -266,19 +278,28 @@ impl<'a> Neurons<'a> {
 
 /// Thresholds or biases of a layer of narrow neurons.
 struct Lane<'a> {
-    /// Those that repeat at least once a word of spikes.
-    tile: Option<[i16; TILE]>,
-    /// Those of each channel, or of each neuron.
+    /// Those of each channel, or of each neuron, or a word of those that repeat.
     values: &'a [i16],
-    by_neuron: bool,
+    /// The bits of a neuron's index and of its channel that lead to its value.
+    masks: [usize; 2],
 }
 
 impl<'a> Lane<'a> {
-    fn new(parameters: &Parameters<'a>, channels: usize) -> Self {
+    /// Those that repeat at least once a word of spikes are written to `tile`.
+    fn new(parameters: &Parameters<'a>, channels: usize, tile: &'a mut [i16; TILE]) -> Self {
+        if parameters.tile(channels, tile) {
+            return Self {
+                values: tile,
+                masks: [0, 0],
+            };
+        }
         Self {
-            tile: parameters.tile(channels),
             values: parameters.halves(0, 0).unwrap_or(&[]),
-            by_neuron: parameters.by_neuron(),
+            masks: if parameters.by_neuron() {
+                [usize::MAX, 0]
+            } else {
+                [0, usize::MAX]
+            },
         }
     }
 
@@ -287,24 +308,14 @@ impl<'a> Lane<'a> {
     fn of(&self, neuron: usize, channel: usize) -> &[i16] {
         // A run starts at a multiple of the tile, since a layer of more channels has only tiles of
         // one value.
-        if let Some(tile) = &self.tile {
-            return tile;
-        }
-        let at = if self.by_neuron { neuron } else { channel };
+        let at = neuron & self.masks[0] | channel & self.masks[1];
         self.values.get(at..).unwrap_or(&[])
     }
-}
 
-#[cold]
-#[inline(never)]
-fn read(words: &[u32], offset: usize, count: usize) -> u32 {
-    bits::read(words, offset, count)
-}
-
-#[cold]
-#[inline(never)]
-fn write(words: &mut [u32], offset: usize, count: usize, value: u32) {
-    bits::write(words, offset, count, value);
+    /// Whether the values repeat at least once a word.
+    fn repeats(&self) -> bool {
+        self.masks == [0, 0]
+    }
 }
 
 /// The `i16` membranes from that of a neuron on.

@@ -41,20 +41,20 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// The parameters of a word of neurons from channel 0 on, for a layer of `i16` membranes;
-    /// `None` where they do not repeat at least once a word.
+    /// Writes the parameters of a word of neurons from channel 0 on, for a layer of `i16` membranes;
+    /// `false` where they do not repeat at least once a word.
     // Apart and element by element, since it is called twice a layer and step, and small then.
     #[inline(never)]
-    pub(crate) fn tile(&self, channels: usize) -> Option<[i16; TILE]> {
+    pub(crate) fn tile(&self, channels: usize, tile: &mut [i16; TILE]) -> bool {
         let common = [self.common() as i16];
         let values = match self.spread {
             None | Some(Spread::Layer) => &common,
             Some(Spread::Channel) if TILE.is_multiple_of(channels) => {
-                self.halves(0, 0)?.get(..channels)?
+                let values = self.halves(0, 0).unwrap_or(&[]);
+                values.get(..channels).unwrap_or(values)
             }
-            Some(Spread::Channel | Spread::Neuron) => return None,
+            Some(Spread::Channel | Spread::Neuron) => return false,
         };
-        let mut tile = [0; TILE];
         // Hidden, so that the loop is not written out 32 times.
         let count = core::hint::black_box(TILE);
         let mut at = 0;
@@ -65,7 +65,7 @@ impl<'a> Parameters<'a> {
                 at = 0;
             }
         }
-        Some(tile)
+        true
     }
 
     /// The parameter that all neurons have, or the first one; 0 for none.
