@@ -7,7 +7,7 @@ use crate::decode::{self, Decision, Scores};
 use crate::kernel::{BLOCK, Kernel, Outputs};
 use crate::lif::Membrane;
 use crate::model::{Input, InputKind, Layer, MAX_LAYERS, Model, parts, static_sums};
-use crate::neurons::{Neurons, TILE};
+use crate::neurons::Neurons;
 use crate::store::Store;
 
 /// The caller's memory is too small.
@@ -272,7 +272,7 @@ impl<'a, const LAYERS: usize, const PARTS: u32> Network<'a, LAYERS, PARTS> {
             let membranes = membranes.unwrap_or(&mut []);
             let (weights, thresholds, biases) = model.lists(layer);
             let parameters = [thresholds, biases];
-            let mut tiles = [[0; TILE]; 2];
+            let mut tiles = [[0; BLOCK]; 2];
             let mut neurons = Neurons::new(layer, parameters, wide, &mut tiles, spikes, membranes);
             if PARTS & (parts::HALVES | parts::WORDS) != 0 && kind.is_graded() {
                 let halves = bytemuck::cast_slice::<u32, i16>(self.sums);

@@ -1,9 +1,11 @@
 //! The neurons of a layer: a run of them advances by one step.
 
+use core::ops::Range;
+
 use crate::bits;
-use crate::kernel::Counts;
+use crate::kernel::{BLOCK, Counts};
 use crate::lanes::{
-    CountBytes, LANE, advance_counts, advance_driven, advance_some_counts, advance_sums,
+    LANE, advance_counts, advance_driven, advance_some_counts, advance_sums,
 };
 use crate::lif::{Counted, Lif, Membrane, Narrow, Neuron};
 use crate::model::{Layer, Parameters, parts};
@@ -37,7 +39,7 @@ impl<'a> Neurons<'a> {
         layer: &Layer,
         [thresholds, biases]: [Parameters<'a>; 2],
         wide: bool,
-        [threshold_tile, bias_tile]: &'a mut [[i16; TILE]; 2],
+        [threshold_tile, bias_tile]: &'a mut [[i16; BLOCK]; 2],
         spikes: &'a mut [u32],
         membranes: &'a mut [u32],
     ) -> Self {
@@ -134,65 +136,77 @@ impl<'a> Neurons<'a> {
     #[inline(never)]
     fn update_counted(&mut self, first: usize, channel: usize, count: usize, counts: &Counts) {
         let equation = self.equation.counted(counts.inputs);
-        let (mut first, mut channel, mut left) = (first, channel, count);
-        for counts in &counts.words {
-            let counts = bytemuck::cast_ref(counts);
-            self.update_word(&equation, first, channel, left.min(TILE), counts);
-            left = left.saturating_sub(TILE);
-            if left == 0 {
-                break;
-            }
-            (first, channel) = (first + TILE, channel + TILE);
-        }
-    }
-
-    /// As [`update_counts`](Self::update_counts), of up to 32 neurons.
-    #[inline(always)]
-    fn update_word(
-        &mut self,
-        lif: &Counted,
-        first: usize,
-        channel: usize,
-        count: usize,
-        counts: &CountBytes,
-    ) {
+        let [thresholds, biases] = self.lanes.each_ref();
+        let mut thresholds = thresholds.of(first, channel);
+        let mut biases = biases.of(first, channel);
+        let mut membranes = self.membranes.get_mut(first / 2..).unwrap_or(&mut []);
+        let mut spikes = self.spikes.get_mut(first / 32..).unwrap_or(&mut []);
         let shift = first % 32;
-        let [thresholds, biases] = self.lanes.each_ref();
-        if count.is_multiple_of(LANE)
-            && shift + count <= 32
-            && let Some(thresholds) = thresholds.of(first, channel).first_chunk()
-            && let Some(biases) = biases.of(first, channel).first_chunk()
-            && let Some(membranes) = self.membranes.get_mut(first / 2..)
-            && let Some(membranes) = membranes.first_chunk_mut()
-            && let Some(word) = self.spikes.get_mut(first / 32)
-        {
-            let before = *word >> shift & u32::MAX.wrapping_shr(32 - count as u32);
-            let lanes = count / LANE;
-            let after = advance_counts(lif, membranes, thresholds, biases, counts, lanes, before);
+        let mut done = 0;
+        while done < count {
+            let here = (count - done).min(TILE);
+            let [word_counts, ..] = counts.words.get(done / TILE..).unwrap_or(&[]) else {
+                return;
+            };
+            let (
+                true,
+                Some((thresholds_here, thresholds_later)),
+                Some((biases_here, biases_later)),
+                Some((membranes_here, membranes_later)),
+                Some((word, spikes_later)),
+            ) = (
+                here.is_multiple_of(LANE) && shift + here <= 32,
+                thresholds.split_first_chunk(),
+                biases.split_first_chunk(),
+                membranes.split_first_chunk_mut(),
+                spikes.split_first_mut(),
+            )
+            else {
+                return self.update_rest(&equation, first, channel, done..count, counts);
+            };
+            let before = *word >> shift & u32::MAX.wrapping_shr(32 - here as u32);
+            let after = advance_counts(
+                &equation,
+                membranes_here,
+                thresholds_here,
+                biases_here,
+                bytemuck::cast_ref(word_counts),
+                here / LANE,
+                before,
+            );
             *word ^= (after ^ before) << shift;
-        } else {
-            self.update_some(lif, first, channel, count, counts);
+            (thresholds, biases) = (thresholds_later, biases_later);
+            (membranes, spikes) = (membranes_later, spikes_later);
+            done += TILE;
         }
     }
 
-    /// As [`update_word`](Self::update_word), of any number of neurons anywhere.
+    /// As [`update_counts`](Self::update_counts), of a range of the neurons, anywhere.
     #[inline(never)]
-    fn update_some(
+    fn update_rest(
         &mut self,
         lif: &Counted,
         first: usize,
         channel: usize,
-        count: usize,
-        counts: &CountBytes,
+        range: Range<usize>,
+        counts: &Counts,
     ) {
         let [thresholds, biases] = self.lanes.each_ref();
-        let thresholds = thresholds.of(first, channel);
-        let biases = biases.of(first, channel);
-        let membranes = membranes(self.membranes, first);
-        let membranes = membranes.get_mut(..count).unwrap_or(&mut []);
-        bits::update(self.spikes, first, count, |before| {
-            advance_some_counts(lif, membranes, thresholds, biases, counts, before)
-        });
+        for from in range.clone().step_by(TILE) {
+            let count = (range.end - from).min(TILE);
+            let (first, channel) = (first + from, channel + from);
+            let thresholds = thresholds.of(first, channel);
+            let biases = biases.of(first, channel);
+            let membranes = membranes(self.membranes, first);
+            let membranes = membranes.get_mut(..count).unwrap_or(&mut []);
+            let Some(counts) = counts.words.get(from / TILE) else {
+                return;
+            };
+            bits::update(self.spikes, first, count, |before| {
+                let counts = bytemuck::cast_ref(counts);
+                advance_some_counts(lif, membranes, thresholds, biases, counts, before)
+            });
+        }
     }
 
     /// Apart, so that the sums do not stand on the stack otherwise.
@@ -286,7 +300,7 @@ struct Lane<'a> {
 
 impl<'a> Lane<'a> {
     /// Those that repeat at least once a word of spikes are written to `tile`.
-    fn new(parameters: &Parameters<'a>, channels: usize, tile: &'a mut [i16; TILE]) -> Self {
+    fn new(parameters: &Parameters<'a>, channels: usize, tile: &'a mut [i16; BLOCK]) -> Self {
         if parameters.tile(channels, tile) {
             return Self {
                 values: tile,

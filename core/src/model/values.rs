@@ -41,11 +41,11 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// Writes the parameters of a word of neurons from channel 0 on, for a layer of `i16` membranes;
+    /// Fills `tile` with the parameters of neurons from channel 0 on, for a layer of `i16` membranes;
     /// `false` where they do not repeat at least once a word.
     // Apart and element by element, since it is called twice a layer and step, and small then.
     #[inline(never)]
-    pub(crate) fn tile(&self, channels: usize, tile: &mut [i16; TILE]) -> bool {
+    pub(crate) fn tile(&self, channels: usize, tile: &mut [i16]) -> bool {
         let common = [self.common() as i16];
         let values = match self.spread {
             None | Some(Spread::Layer) => &common,
@@ -55,10 +55,8 @@ impl<'a> Parameters<'a> {
             }
             Some(Spread::Channel | Spread::Neuron) => return false,
         };
-        // Hidden, so that the loop is not written out 32 times.
-        let count = core::hint::black_box(TILE);
         let mut at = 0;
-        for to in tile.iter_mut().take(count) {
+        for to in tile {
             *to = values.get(at).copied().unwrap_or(0);
             at += 1;
             if at == values.len() {
