@@ -43,32 +43,31 @@ impl<'a> Scores<'a> {
         own.zip(words).for_each(|(own, word)| *own = *word);
     }
 
-    /// Adds one neuron's step, `step` counting from 1.
+    /// Adds a step, `step` counting from 1: the membrane and the spike of each neuron.
+    #[inline(always)]
     pub(crate) fn add<const N: usize, const P: u32>(
         &mut self,
         model: &Model<'_, N, P>,
-        neuron: usize,
-        membrane: i32,
-        spike: bool,
+        neurons: impl Iterator<Item = (i32, bool)>,
         step: u32,
     ) {
-        let value = match model.readout() {
-            Readout::Count | Readout::Population { .. } => i64::from(spike),
-            Readout::Membrane | Readout::FirstSpike => i64::from(membrane),
-        };
-        if let Some([low, high]) = self.sums.get_mut(2 * neuron..2 * neuron + 2) {
-            let sum = join(*low, *high).wrapping_add(value);
+        let readout = model.readout();
+        let counts = matches!(readout, Readout::Count | Readout::Population { .. });
+        let sums = self.sums.as_chunks_mut::<2>().0.iter_mut();
+        for (neuron, ([low, high], (membrane, spike))) in sums.zip(neurons).enumerate() {
+            let value = if counts { spike.into() } else { membrane };
+            let sum = join(*low, *high).wrapping_add(value.into());
             (*low, *high) = (sum as u32, (sum >> 32) as u32);
-        }
-        if spike
-            && model.readout() == Readout::FirstSpike
-            && let [class, first, best_low, best_high] = self.first
-        {
-            let strength = i64::from(model.gain(neuron)) * i64::from(membrane);
-            let better = *first == step && strength > join(*best_low, *best_high);
-            if *first == 0 || better {
-                (*class, *first) = (neuron as u32, step);
-                (*best_low, *best_high) = (strength as u32, (strength >> 32) as u32);
+            if spike
+                && readout == Readout::FirstSpike
+                && let [class, first, best_low, best_high] = self.first
+            {
+                let strength = i64::from(model.gain(neuron)) * i64::from(membrane);
+                let better = *first == step && strength > join(*best_low, *best_high);
+                if *first == 0 || better {
+                    (*class, *first) = (neuron as u32, step);
+                    (*best_low, *best_high) = (strength as u32, (strength >> 32) as u32);
+                }
             }
         }
     }

@@ -316,13 +316,24 @@ impl<'a, const LAYERS: usize, const PARTS: u32> Network<'a, LAYERS, PARTS> {
 
     /// Adds the last layer's step to the read-out.
     fn collect(&mut self) {
-        let Some(index) = self.model.layers().len().checked_sub(1) else {
+        let Some(layer) = self.model.last() else {
             return;
         };
-        for neuron in 0..self.units(index) {
-            let (membrane, spike) = (self.membrane(index, neuron), self.spikes(index).get(neuron));
-            self.scores
-                .add(self.model, neuron, membrane, spike, self.step);
+        let spikes = self.spikes.get(layer.spikes_at as usize..).unwrap_or(&[]);
+        let spikes = Bits::new(spikes, layer.units());
+        let spike = |neuron| spikes.get(neuron);
+        let membranes = self.membranes.get(layer.membranes_at as usize..);
+        let words = membranes.unwrap_or(&[]).iter();
+        // Membranes of 32 bits need neurons that 32 bits are not enough for.
+        if PARTS & parts::WIDE != 0 && layer.spec().membrane == Membrane::I32 {
+            let neurons = words.enumerate();
+            let neurons = neurons.map(|(neuron, &word)| (word as i32, spike(neuron)));
+            self.scores.add(self.model, neurons, self.step);
+        } else {
+            let halves = words.flat_map(|word| bytemuck::cast::<u32, [i16; 2]>(*word));
+            let neurons = halves.enumerate();
+            let neurons = neurons.map(|(neuron, half)| (half.into(), spike(neuron)));
+            self.scores.add(self.model, neurons, self.step);
         }
     }
 }

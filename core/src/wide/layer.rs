@@ -9,9 +9,9 @@ use crate::bits;
 /// The state of all layers, and what a step needs beside it.
 #[derive(Debug)]
 pub(super) struct Work<'a> {
-    pub(super) membranes: &'a mut [i16],
+    membranes: &'a mut [i16],
     /// 1 for neurons that fired in the last step.
-    pub(super) fired: &'a mut [u8],
+    fired: &'a mut [u8],
     /// The same, packed.
     words: &'a mut [u32],
     /// Sums of a graded first layer.
@@ -51,6 +51,15 @@ impl<'a> Work<'a> {
                 bytemuck::cast_slice_mut(starts),
             ),
         })
+    }
+
+    /// Membrane and spike of a neuron of a layer.
+    #[inline(always)]
+    pub(super) fn neuron(&self, plan: &Plan, neuron: usize) -> (i32, bool) {
+        let at = plan.neurons_at + plan.padded(neuron);
+        let membrane = self.membranes.get(at).copied().unwrap_or(0);
+        let fired = self.fired.get(at).copied().unwrap_or(0);
+        (membrane.into(), fired != 0)
     }
 
     #[inline(always)]

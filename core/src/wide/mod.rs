@@ -194,13 +194,8 @@ impl<'a, const LAYERS: usize> Wide<'a, LAYERS> {
 
     /// Membrane and spike of a neuron after the last step; 0 for a neuron that is not there.
     pub fn neuron(&self, layer: usize, neuron: usize) -> (i32, bool) {
-        let Some(plan) = self.tables.plans.get(layer) else {
-            return (0, false);
-        };
-        let at = plan.neurons_at + plan.padded(neuron);
-        let membrane = self.work.membranes.get(at).copied().unwrap_or(0);
-        let fired = self.work.fired.get(at).copied().unwrap_or(0);
-        (membrane.into(), fired != 0)
+        let plan = self.tables.plans.get(layer);
+        plan.map_or((0, false), |plan| self.work.neuron(plan, neuron))
     }
 
     /// Computes the first layer's sums of a graded input.
@@ -238,10 +233,10 @@ impl<'a, const LAYERS: usize> Wide<'a, LAYERS> {
         self.step = self.step.saturating_add(1);
         self.activity.steps += 1;
         let last = self.tables.plans.len().saturating_sub(1);
-        for neuron in 0..self.tables.readout_units() {
-            let (membrane, spike) = self.neuron(last, neuron);
-            self.scores
-                .add(self.tables.model, neuron, membrane, spike, self.step);
+        let (tables, work) = (self.tables, &self.work);
+        if let Some(plan) = tables.plans.get(last) {
+            let neurons = (0..tables.readout_units()).map(|neuron| work.neuron(plan, neuron));
+            self.scores.add(tables.model, neurons, self.step);
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Copying and clearing memory, in 100 bytes: what compiler-builtins has takes 1.4 KB of flash and is
-//! weak, so that these take its place. Aligned words go by fours; what is left, and what is not aligned,
+//! weak, so that these take its place. Aligned words go by fours, or eights and ones; what is left, and what is not aligned,
 //! goes byte by byte.
 
 use core::arch::global_asm;
@@ -58,11 +58,17 @@ global_asm!(
     "movs r3, #0",
     "movs r4, #0",
     "movs r5, #0",
-    "1: subs r1, #16",
+    "1: subs r1, #32",
     "bcc 2f",
     "stmia r0!, {{r2, r3, r4, r5}}",
+    "stmia r0!, {{r2, r3, r4, r5}}",
     "b 1b",
-    "2: adds r1, #16",
+    "2: adds r1, #32",
+    "3: subs r1, #4",
+    "bcc 4f",
+    "stmia r0!, {{r2}}",
+    "b 3b",
+    "4: adds r1, #4",
     "pop {{r4, r5}}",
     "b 1f",
     // At r0, r1 bytes.
