@@ -34,21 +34,23 @@ pub(crate) fn advance_sums(
 #[inline(never)]
 pub(crate) fn advance_driven(
     lif: &Narrow,
-    membranes: &mut [u32],
+    membranes: &mut [i16],
     thresholds: &[i16],
     drives: &[i16],
     spiked: u32,
 ) -> u32 {
     let count = drives.len();
-    if let (Some(membranes), Some(thresholds), Some(drives)) = (
-        membranes.first_chunk_mut(),
+    // From an odd neuron on they are not aligned to words.
+    if let (Some(Ok(membranes)), Some(thresholds), Some(drives)) = (
+        membranes
+            .first_chunk_mut::<TILE>()
+            .map(bytemuck::try_cast_mut),
         thresholds.first_chunk(),
         drives.first_chunk::<TILE>(),
     ) {
         let drive = |k: usize| drives[k].into();
         return advance(lif, membranes, thresholds, TILE / LANE, spiked, &drive);
     }
-    let membranes = bytemuck::cast_slice_mut(membranes);
     let spikes = clear(lif, membranes, spiked);
     let drives = drives.iter().map(|&drive| drive.into());
     let spikes = one_by_one(lif, membranes, thresholds, drives, spikes);

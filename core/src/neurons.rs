@@ -237,8 +237,7 @@ impl<'a> Neurons<'a> {
             for (index, drives) in drives.chunks(TILE).enumerate() {
                 let (first, channel) = (position + TILE * index, TILE * index);
                 let thresholds = self.lanes[0].of(first, channel);
-                // A tile of a word begins with an even neuron.
-                let membranes = self.membranes.get_mut(first / 2..).unwrap_or(&mut []);
+                let membranes = membranes(self.membranes, first);
                 bits::update(self.spikes, first, drives.len(), |spiked| {
                     advance_driven(&self.equation, membranes, thresholds, drives, spiked)
                 });
