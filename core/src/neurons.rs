@@ -4,9 +4,7 @@ use core::ops::Range;
 
 use crate::bits;
 use crate::kernel::{BLOCK, Counts};
-use crate::lanes::{
-    LANE, advance_counts, advance_driven, advance_some_counts, advance_sums,
-};
+use crate::lanes::{LANE, advance_counts, advance_driven, advance_some_counts, advance_sums};
 use crate::lif::{Counted, Lif, Membrane, Narrow, Neuron};
 use crate::model::{Layer, Parameters, parts};
 

@@ -60,12 +60,17 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// Turns to a block of outputs at a position; `weights` are the layer's.
+    /// Turns to a block of outputs; `weights` are the layer's.
     #[inline(always)]
-    pub(super) fn begin(&mut self, weights: &'a [u32], block: usize) {
+    pub(super) fn turn(&mut self, weights: &'a [u32], block: usize) {
         let first = block * WORDS;
         self.weights = weights.get(first..).unwrap_or(&[]);
         self.words = self.row_words.saturating_sub(first);
+    }
+
+    /// Turns to the next position, or block of one.
+    #[inline(always)]
+    pub(super) fn begin(&mut self) {
         self.len = 0;
         self.counted = 0;
         self.spilled = false;
@@ -127,7 +132,7 @@ impl<'a> Columns<'a> {
     }
 
     /// Adds the columns of the taps `spike + base`, which wrap around.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn extend(&mut self, spikes: &[u16], base: usize) {
         if self.len + spikes.len() <= CAPACITY {
             self.gather(spikes, base);
@@ -255,7 +260,7 @@ impl<'a> Columns<'a> {
     }
 
     /// What the columns come to.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn finish(&mut self) -> Outputs<'_> {
         if self.counted > 0 {
             self.finish_many();

@@ -4,6 +4,8 @@
 //! position takes a slice of them, and bit-sliced counters add up their columns. Then
 //! `x_j = 2 count_j - P(s)`. The cost follows the number of spikes.
 
+use core::ops::Range;
+
 use super::columns::Columns;
 use super::geometry::Geometry;
 use super::{SMALL, Sums, Visit};
@@ -59,36 +61,26 @@ fn sums(layer: &Layer, weights: &[u32], words: &[u32], visit: Visit<'_>, note_ro
     let mut position = 0;
     for row in 0..geometry.output[0] {
         let top = row * geometry.pitch[0];
-        let mut whole = 0;
-        for column in 0..geometry.output[1] {
-            let corner = [top, column * geometry.pitch[1]];
-            if column == whole {
-                whole = band.fill(&geometry, words, [top, column], note_row);
-            }
-            let blocks = geometry.blocks();
-            columns.clear_rows();
-            let listed = blocks > 1
-                && column < whole
-                && band.walk(&geometry, corner[1], |run, base| {
-                    columns.list_rows(run, base)
-                });
-            for block in 0..blocks {
-                columns.begin(weights, block);
-                if listed {
-                    columns.gather_rows();
-                } else if column < whole {
-                    band.walk(&geometry, corner[1], |run, base| {
-                        columns.extend(run, base);
-                        true
-                    });
-                } else {
+        let mut column = 0;
+        while column < geometry.output[1] {
+            let whole = band.fill(&geometry, words, [top, column], note_row);
+            if whole > column {
+                let run = column..whole;
+                band.positions(&geometry, &mut columns, weights, run, position, visit);
+                position += whole - column;
+                column = whole;
+            } else {
+                // A position without a band is on its own.
+                let corner = [top, column * geometry.pitch[1]];
+                for block in 0..geometry.blocks() {
+                    columns.turn(weights, block);
+                    columns.begin();
                     scan(&geometry, corner, words, &mut columns);
+                    visit(position, block, columns.finish());
                 }
-                visit(position, block, columns.finish());
+                position += 1;
+                column += 1;
             }
-            // A position without a band is on its own.
-            whole = whole.max(column + 1);
-            position += 1;
         }
     }
 }
@@ -191,17 +183,11 @@ impl Band {
             let at = column * channels;
             if channels <= 32 {
                 let any = read(rows, words, whole, at, columns * channels);
-                let mut mask = bits::low_mask(channels);
-                for column in column..column + columns {
-                    let started = len;
-                    if any & mask != 0 {
-                        len = self.note_column(rows, mask, at, len);
-                    }
-                    self.start(column + padding, started);
-                    if len > SPIKES {
-                        return column + padding;
-                    }
-                    mask = mask.wrapping_shl(channels as u32);
+                let noted =
+                    self.note_columns(rows, any, [column + padding, columns], channels, at, len);
+                match noted {
+                    Ok(more) => len = more,
+                    Err(column) => return column,
                 }
             } else {
                 let started = len;
@@ -232,14 +218,40 @@ impl Band {
     /// Notes the spikes of a word whose first bit meets `tap`; returns how many are noted then, also
     /// those without room.
     #[inline(always)]
-    fn note(&mut self, spikes: u32, tap: usize, mut len: usize) -> usize {
-        bits::visit_set(spikes, |bit| {
-            if let Some(slot) = self.spikes.get_mut(len) {
-                *slot = (tap + bit) as u16;
+    fn note(&mut self, spikes: u32, tap: usize, len: usize) -> usize {
+        note(&mut self.spikes, spikes, tap, len)
+    }
+
+    /// Notes the spikes of the rows' words, `any` of all rows, whose first bit is that of tap `tap`;
+    /// they begin with a column of the padded map. Returns how many are noted then, or the column
+    /// without room.
+    #[inline(always)]
+    fn note_columns(
+        &mut self,
+        rows: &[Row],
+        any: u32,
+        [column, count]: [usize; 2],
+        channels: usize,
+        tap: usize,
+        mut len: usize,
+    ) -> Result<usize, usize> {
+        let first = column.wrapping_sub(self.first);
+        let starts = self.columns.get_mut(first..first.wrapping_add(count));
+        let mut mask = bits::low_mask(channels);
+        for (index, start) in starts.unwrap_or(&mut []).iter_mut().enumerate() {
+            *start = len as u16;
+            if any & mask != 0 {
+                for row in rows {
+                    let tap = usize::from(row.tap) + tap;
+                    len = note(&mut self.spikes, row.word & mask, tap, len);
+                }
+                if len > SPIKES {
+                    return Err(column + index);
+                }
             }
-            len += 1;
-        });
-        len
+            mask = mask.wrapping_shl(channels as u32);
+        }
+        Ok(len)
     }
 
     /// Notes the spikes of a row in a column of many channels.
@@ -270,44 +282,105 @@ impl Band {
         len
     }
 
-    /// Notes the spikes of the rows' words under a mask, whose first bit is the map's column and
-    /// channel `at`.
-    #[inline(always)]
-    fn note_column(&mut self, rows: &[Row], mask: u32, at: usize, mut len: usize) -> usize {
-        for row in rows {
-            len = self.note(row.word & mask, usize::from(row.tap) + at, len);
+    /// As [`Sums::sums`], of output positions of one row that are whole, the first of which is
+    /// `position`.
+    #[inline(never)]
+    fn positions<'a>(
+        &self,
+        geometry: &Geometry,
+        columns: &mut Columns<'a>,
+        weights: &'a [u32],
+        run: Range<usize>,
+        position: usize,
+        visit: Visit<'_>,
+    ) {
+        let blocks = geometry.blocks();
+        let mut left = run.start * geometry.pitch[1];
+        let positions = position..position + run.len();
+        if blocks == 1 {
+            columns.turn(weights, 0);
+            return self.block(geometry, columns, left, positions, 0, visit);
         }
-        len
+        for position in positions {
+            columns.clear_rows();
+            let mut listed = true;
+            self.walk(geometry, left, |run, base| {
+                listed = listed && columns.list_rows(run, base);
+            });
+            for block in 0..blocks {
+                columns.turn(weights, block);
+                if listed {
+                    columns.begin();
+                    columns.gather_rows();
+                    visit(position, block, columns.finish());
+                } else {
+                    self.block(
+                        geometry,
+                        columns,
+                        left,
+                        position..position + 1,
+                        block,
+                        visit,
+                    );
+                }
+            }
+            left += geometry.pitch[1];
+        }
+    }
+
+    /// As [`positions`](Self::positions), of one block, from the padded column `left` on.
+    #[inline(never)]
+    fn block(
+        &self,
+        geometry: &Geometry,
+        columns: &mut Columns<'_>,
+        mut left: usize,
+        positions: Range<usize>,
+        block: usize,
+        visit: Visit<'_>,
+    ) {
+        for position in positions {
+            columns.begin();
+            self.walk(geometry, left, |run, base| columns.extend(run, base));
+            visit(position, block, columns.finish());
+            left += geometry.pitch[1];
+        }
     }
 
     /// Calls `visit(run, base)` for the spikes that an output position reads, at each place of the
-    /// pooling window; their taps are `run + base`, which wraps around. Ends with `false` where
-    /// `visit` gives that.
+    /// pooling window; their taps are `run + base`, which wraps around.
     #[inline(always)]
-    fn walk(
-        &self,
-        geometry: &Geometry,
-        corner: usize,
-        mut visit: impl FnMut(&[u16], usize) -> bool,
-    ) -> bool {
-        for place in 0..geometry.window[1] {
-            let column = corner + place * geometry.stride[1];
-            let start = column.wrapping_sub(self.first);
-            let ends = [start, start + geometry.kernel[1]].map(|at| self.columns.get(at));
-            // To the left of the map it is negative, and wraps around.
-            let base = geometry.padding[1]
-                .wrapping_sub(column)
-                .wrapping_mul(geometry.channels);
-            let [Some(&start), Some(&end)] = ends else {
-                return true;
+    fn walk(&self, geometry: &Geometry, left: usize, mut visit: impl FnMut(&[u16], usize)) {
+        let mut start = left.wrapping_sub(self.first);
+        // To the left of the map it is negative, and wraps around.
+        let mut base = geometry.padding[1]
+            .wrapping_sub(left)
+            .wrapping_mul(geometry.channels);
+        for _ in 0..geometry.window[1] {
+            let ends = [start, start.wrapping_add(geometry.kernel[1])];
+            let [Some(&from), Some(&to)] = ends.map(|at| self.columns.get(at)) else {
+                return;
             };
-            let run = self.spikes.get(start.into()..end.into()).unwrap_or(&[]);
-            if !visit(run, base) {
-                return false;
+            if from < to {
+                let run = self.spikes.get(from.into()..to.into()).unwrap_or(&[]);
+                visit(run, base);
             }
+            start = start.wrapping_add(geometry.stride[1]);
+            base = base.wrapping_sub(geometry.stride[1] * geometry.channels);
         }
-        true
     }
+}
+
+/// As [`Band::note`].
+#[inline(always)]
+fn note(noted: &mut [u16; SPIKES], spikes: u32, tap: usize, mut len: usize) -> usize {
+    bits::visit_set(spikes, |bit| {
+        if let Some(slot) = noted.get_mut(len) {
+            *slot = (tap + bit) as u16;
+        }
+        len += 1;
+    });
+    len
 }
 
 /// A row of the map under a kernel at one place of the pooling window.
