@@ -286,16 +286,13 @@ impl<'a> Columns<'a> {
     /// Up to 15 columns: four planes, which stay in registers.
     #[inline(never)]
     fn finish_few(&mut self) {
-        let slots = if self.len > FIRST {
-            FIRST + GROUP
-        } else {
-            FIRST
-        };
+        let slots = counters::FEW.into_iter().find(|slots| self.len <= *slots);
+        let slots = slots.unwrap_or(counters::FEW[3]);
         self.pad(slots);
         self.counts.inputs = self.len as i32;
         for word in 0..self.words.min(WORDS) {
-            let (first, groups) = self.parts(word, slots);
-            let planes = counters::count_few(first, groups.first());
+            let columns = self.gathered.get(word..).unwrap_or(&[]).first_chunk();
+            let planes = columns.map_or([0; 4], |columns| counters::count_few(columns, slots));
             self.counts.words[word] = counters::transpose_low(planes);
         }
     }

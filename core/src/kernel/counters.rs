@@ -22,13 +22,13 @@ pub(super) fn count(low: &mut [u32; LOW], high: &mut [u32; HIGH], groups: &[Grou
     // Two groups share what follows their carries.
     let (pairs, last) = groups.as_chunks::<2>();
     for [first, second] in pairs {
-        let carries = [add_eight(&mut low, first), add_eight(&mut low, second)];
+        let carries = [first, second].map(|group| add_eight(&mut low, eight(group)));
         let carry;
         (*eights, carry) = full_add(*eights, carries[0], carries[1]);
         ripple(high, carry);
     }
     for group in last {
-        let carry = add_eight(&mut low, group);
+        let carry = add_eight(&mut low, eight(group));
         ripple(high, *eights & carry);
         *eights ^= carry;
     }
@@ -38,12 +38,26 @@ pub(super) fn count(low: &mut [u32; LOW], high: &mut [u32; HIGH], groups: &[Grou
 /// Columns that are counted first, in fewer steps.
 pub(super) const FIRST: usize = 7;
 
-/// The four planes of up to 15 columns, as [`count_some`] has them.
+/// Columns up to which [`count_few`] takes fewer steps: as many are filled up with nothing.
+pub(super) const FEW: [usize; 4] = [3, FIRST, 11, FIRST + GROUP];
+
+/// The four planes of up to 15 columns, each with what lies between it and the next; `slots` is one of
+/// [`FEW`].
 #[inline(always)]
-pub(super) fn count_few(first: &[u32; 2 * FIRST], group: Option<&Group>) -> [u32; 4] {
-    let [a, _, b, _, c, _, d, _, e, _, f, _, g, _] = *first;
-    let mut low = add_seven([a, b, c, d, e, f, g]);
-    let eights = group.map_or(0, |group| add_eight(&mut low, group));
+pub(super) fn count_few(columns: &[u32; 2 * FEW[3]], slots: usize) -> [u32; 4] {
+    let column = |k: usize| columns[2 * k];
+    if slots <= FEW[0] {
+        let (ones, twos) = full_add(column(0), column(1), column(2));
+        return [ones, twos, 0, 0];
+    }
+    let mut low = add_seven([0, 1, 2, 3, 4, 5, 6].map(column));
+    let eights = if slots <= FEW[1] {
+        0
+    } else if slots <= FEW[2] {
+        add_four(&mut low, [7, 8, 9, 10].map(column))
+    } else {
+        add_eight(&mut low, [7, 8, 9, 10, 11, 12, 13, 14].map(column))
+    };
     let [ones, twos, fours] = low;
     [ones, twos, fours, eights]
 }
@@ -56,7 +70,7 @@ pub(super) fn count_some(first: &[u32; 2 * FIRST], groups: &[Group]) -> [u32; 6]
     let mut low = add_seven([a, b, c, d, e, f, g]);
     let [mut eights, mut high, mut highest] = [0; 3];
     for group in groups {
-        let eight = add_eight(&mut low, group);
+        let eight = add_eight(&mut low, eight(group));
         let sixteen = eights & eight;
         eights ^= eight;
         highest ^= high & sixteen;
@@ -66,10 +80,27 @@ pub(super) fn count_some(first: &[u32; 2 * FIRST], groups: &[Group]) -> [u32; 6]
     [ones, twos, fours, eights, high, highest]
 }
 
+/// The columns of a group.
+#[inline(always)]
+fn eight([a, _, b, _, c, _, d, _, e, _, f, _, g, _, h, _]: &Group) -> [u32; GROUP] {
+    [*a, *b, *c, *d, *e, *f, *g, *h]
+}
+
+/// Adds four words to the planes of weight 1, 2 and 4; returns the carry, of weight 8.
+#[inline(always)]
+fn add_four([ones, twos, fours]: &mut [u32; 3], [a, b, c, d]: [u32; 4]) -> u32 {
+    let (sum, twos_a) = full_add(*ones, a, b);
+    let (sum, twos_b) = full_add(sum, c, d);
+    let (pairs, carry) = full_add(*twos, twos_a, twos_b);
+    (*ones, *twos) = (sum, pairs);
+    let eights = *fours & carry;
+    *fours ^= carry;
+    eights
+}
+
 /// Adds eight words to the planes of weight 1, 2 and 4; returns the carry, of weight 8.
 #[inline(always)]
-fn add_eight([ones, twos, fours]: &mut [u32; 3], group: &Group) -> u32 {
-    let [a, _, b, _, c, _, d, _, e, _, f, _, g, _, h, _] = *group;
+fn add_eight([ones, twos, fours]: &mut [u32; 3], [a, b, c, d, e, f, g, h]: [u32; GROUP]) -> u32 {
     let (sum, twos_a) = full_add(*ones, a, b);
     let (sum, twos_b) = full_add(sum, c, d);
     let (pairs, fours_a) = full_add(*twos, twos_a, twos_b);
