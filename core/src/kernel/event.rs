@@ -35,11 +35,17 @@ impl Event {
         visit: Visit<'_>,
     ) {
         let Input::Spikes(words) = input else { return };
-        if PARTS & parts::DEEP == 0 {
-            sums(layer, weights, words, visit, |_, _, _, _, len| len);
-        } else {
-            sums(layer, weights, words, visit, Band::note_row);
+        let mut ways = Ways {
+            note_row: |_, _, _, _, len| len,
+            blocks: |_, _, _, _, _, _, _| {},
+        };
+        if PARTS & parts::DEEP != 0 {
+            ways.note_row = Band::note_row;
         }
+        if PARTS & parts::BLOCKS != 0 {
+            ways.blocks = Band::blocks;
+        }
+        sums(layer, weights, words, visit, &ways);
     }
 }
 
@@ -49,12 +55,18 @@ impl Sums for Event {
     }
 }
 
-/// Notes the spikes of a row in a column of more than 32 channels: [`Band::note_row`].
-type NoteRow = fn(&mut Band, &Row, &[u32], [usize; 2], usize) -> usize;
+/// What only some layers need: a program without them has none of it.
+struct Ways {
+    /// [`Band::note_row`], for columns of more than 32 channels.
+    note_row: fn(&mut Band, &Row, &[u32], [usize; 2], usize) -> usize,
+    /// [`Band::blocks`], for positions of several blocks.
+    blocks:
+        for<'w> fn(&Band, &Geometry, &mut Columns<'w>, &'w [u32], usize, Range<usize>, Visit<'_>),
+}
 
 /// As [`Sums::sums`].
 #[inline(never)]
-fn sums(layer: &Layer, weights: &[u32], words: &[u32], visit: Visit<'_>, note_row: NoteRow) {
+fn sums(layer: &Layer, weights: &[u32], words: &[u32], visit: Visit<'_>, ways: &Ways) {
     let geometry = Geometry::new(layer);
     let mut band = Band::new();
     let mut columns = Columns::new(layer.row_words());
@@ -63,12 +75,19 @@ fn sums(layer: &Layer, weights: &[u32], words: &[u32], visit: Visit<'_>, note_ro
         let top = row * geometry.pitch[0];
         let mut column = 0;
         while column < geometry.output[1] {
-            let whole = band.fill(&geometry, words, [top, column], note_row);
+            let whole = band.fill(&geometry, words, [top, column], ways);
             if whole > column {
-                let run = column..whole;
-                band.positions(&geometry, &mut columns, weights, run, position, visit);
-                position += whole - column;
+                let left = column * geometry.pitch[1];
+                let positions = position..position + (whole - column);
+                position = positions.end;
                 column = whole;
+                if geometry.blocks() == 1 {
+                    columns.turn(weights, 0);
+                    band.block(&geometry, &mut columns, left, positions, 0, visit);
+                } else {
+                    let columns = &mut columns;
+                    (ways.blocks)(&band, &geometry, columns, weights, left, positions, visit);
+                }
             } else {
                 // A position without a band is on its own.
                 let corner = [top, column * geometry.pitch[1]];
@@ -137,10 +156,10 @@ impl Band {
         geometry: &Geometry,
         words: &[u32],
         [top, mut position]: [usize; 2],
-        note_row: NoteRow,
+        ways: &Ways,
     ) -> usize {
         self.first = position * geometry.pitch[1];
-        let end = self.list(geometry, words, [top, self.first], note_row);
+        let end = self.list(geometry, words, [top, self.first], ways);
         while position < geometry.output[1] {
             // The last place of a position is the farthest to the right.
             let last = position * geometry.pitch[1] + (geometry.window[1] - 1) * geometry.stride[1];
@@ -160,7 +179,7 @@ impl Band {
         geometry: &Geometry,
         words: &[u32],
         [top, first]: [usize; 2],
-        note_row: NoteRow,
+        ways: &Ways,
     ) -> usize {
         let (channels, padding) = (geometry.channels, geometry.padding[1]);
         let mut rows = [Row::default(); ROWS];
@@ -192,7 +211,7 @@ impl Band {
             } else {
                 let started = len;
                 for row in rows.iter() {
-                    len = note_row(self, row, words, [at, channels], len);
+                    len = (ways.note_row)(self, row, words, [at, channels], len);
                 }
                 self.start(column + padding, started);
                 if len > SPIKES {
@@ -282,32 +301,24 @@ impl Band {
         len
     }
 
-    /// As [`Sums::sums`], of output positions of one row that are whole, the first of which is
-    /// `position`.
+    /// As [`Sums::sums`], of output positions of several blocks, from the padded column `left` on.
     #[inline(never)]
-    fn positions<'a>(
+    fn blocks<'w>(
         &self,
         geometry: &Geometry,
-        columns: &mut Columns<'a>,
-        weights: &'a [u32],
-        run: Range<usize>,
-        position: usize,
+        columns: &mut Columns<'w>,
+        weights: &'w [u32],
+        mut left: usize,
+        positions: Range<usize>,
         visit: Visit<'_>,
     ) {
-        let blocks = geometry.blocks();
-        let mut left = run.start * geometry.pitch[1];
-        let positions = position..position + run.len();
-        if blocks == 1 {
-            columns.turn(weights, 0);
-            return self.block(geometry, columns, left, positions, 0, visit);
-        }
         for position in positions {
             columns.clear_rows();
             let mut listed = true;
             self.walk(geometry, left, |run, base| {
                 listed = listed && columns.list_rows(run, base);
             });
-            for block in 0..blocks {
+            for block in 0..geometry.blocks() {
                 columns.turn(weights, block);
                 if listed {
                     columns.begin();
@@ -328,7 +339,7 @@ impl Band {
         }
     }
 
-    /// As [`positions`](Self::positions), of one block, from the padded column `left` on.
+    /// As [`Sums::sums`], of one block of output positions, from the padded column `left` on.
     #[inline(never)]
     fn block(
         &self,

@@ -27,9 +27,9 @@ use super::format::{InputKind, Readout};
 use super::layer::{Layer, static_sums};
 use super::prelude::Sizes;
 use super::view::Model;
-use crate::kernel::Kernel;
 use crate::kernel::dense::Dense;
 use crate::kernel::graded::Graded;
+use crate::kernel::{BLOCK, Kernel};
 
 /// Everything: any model can be loaded.
 pub const ALL: u32 = u32::MAX;
@@ -47,6 +47,8 @@ pub(crate) const DENSE: u32 = ROWS | SIGNS | TABLES;
 pub const EVENT: u32 = 1 << 4;
 /// The kernel [`Kernel::Event`] for maps of more than 32 channels.
 pub const DEEP: u32 = 1 << 5;
+/// The kernel [`Kernel::Event`] for layers of more than 64 outputs, or channels of them.
+pub const BLOCKS: u32 = 1 << 20;
 /// The kernel [`Kernel::Graded`].
 pub const GRADED: u32 = 1 << 6;
 /// Graded input whose sums take 16 bits each.
@@ -162,8 +164,11 @@ pub(crate) const fn of_kernel(kernel: Kernel, layer: &Layer, kind: InputKind) ->
         Kernel::Dense if Dense::has_tables(layer) => TABLES,
         Kernel::Dense if matches!(kind, InputKind::Bipolar) => SIGNS,
         Kernel::Dense => ROWS,
-        Kernel::Event if layer.map().channels > 32 => EVENT | DEEP,
-        Kernel::Event => EVENT,
+        Kernel::Event => {
+            let deep = layer.map().channels > 32;
+            let blocks = layer.output().channels as usize > BLOCK;
+            EVENT | if deep { DEEP } else { 0 } | if blocks { BLOCKS } else { 0 }
+        }
         Kernel::Graded if Graded::is_banded(layer) => GRADED,
         Kernel::Graded => GRADED | BOXES,
     }
