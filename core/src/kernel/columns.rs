@@ -260,17 +260,25 @@ impl<'a> Columns<'a> {
     }
 
     /// What the columns come to.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn finish(&mut self) -> Outputs<'_> {
-        if self.counted > 0 {
+        if self.counted == 0 && self.len <= FIRST + GROUP {
+            self.finish_few();
+            return Outputs::Counts(&self.counts);
+        }
+        self.finish_others()
+    }
+
+    /// As [`finish`](Self::finish), of more than a few columns.
+    #[inline(never)]
+    fn finish_others(&mut self) -> Outputs<'_> {
+        if self.counted == 0 {
+            self.finish_some();
+        } else {
             self.finish_many();
             if self.spilled {
                 return Outputs::Sums(&mut self.sums);
             }
-        } else if self.len <= FIRST + GROUP {
-            self.finish_few();
-        } else {
-            self.finish_some();
         }
         Outputs::Counts(&self.counts)
     }
