@@ -155,20 +155,17 @@ impl Band {
         &mut self,
         geometry: &Geometry,
         words: &[u32],
-        [top, mut position]: [usize; 2],
+        [top, position]: [usize; 2],
         ways: &Ways,
     ) -> usize {
         self.first = position * geometry.pitch[1];
         let end = self.list(geometry, words, [top, self.first], ways);
-        while position < geometry.output[1] {
-            // The last place of a position is the farthest to the right.
-            let last = position * geometry.pitch[1] + (geometry.window[1] - 1) * geometry.stride[1];
-            if last + geometry.kernel[1] > end {
-                break;
-            }
-            position += 1;
-        }
-        position
+        // The last place of a position is the farthest to the right.
+        let reach = (geometry.window[1] - 1) * geometry.stride[1] + geometry.kernel[1];
+        let Some(more) = end.checked_sub(self.first + reach) else {
+            return position;
+        };
+        (position + more / geometry.pitch[1].max(1) + 1).min(geometry.output[1])
     }
 
     /// Notes the spikes of the padded map's columns from `first` on; returns the first column
