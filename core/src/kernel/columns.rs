@@ -1,5 +1,7 @@
 //! The weight columns of the spikes that one output position reads, counted for a block of outputs.
 
+use core::sync::atomic::{Ordering, compiler_fence};
+
 use super::counters::{self, FIRST, GROUP, Group, HIGH, LARGEST, LOW};
 use super::{BLOCK, Counts, Outputs, SMALL};
 
@@ -210,10 +212,10 @@ impl<'a> Columns<'a> {
     #[inline(always)]
     fn pad(&mut self, slots: usize) {
         let columns = self.gathered.as_chunks_mut::<WORDS>().0;
-        // Hidden, so that these few stores do not become a call to clear memory.
-        let nothing = core::hint::black_box(0);
         for column in columns.get_mut(self.len..slots).unwrap_or(&mut []) {
-            *column = [nothing; WORDS];
+            *column = [0; WORDS];
+            // No instruction, but these few stores do not become a call to clear memory.
+            compiler_fence(Ordering::SeqCst);
         }
     }
 

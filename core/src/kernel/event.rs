@@ -440,11 +440,9 @@ fn read(rows: &mut [Row], words: &[u32], whole: bool, at: usize, count: usize) -
     let mut any = 0;
     // Rows of whole words are the common ones.
     if count == 32 && at.is_multiple_of(32) && whole {
+        let words = words.get(at / 32..).unwrap_or(&[]);
         for row in rows {
-            row.word = words
-                .get((usize::from(row.at) + at) / 32)
-                .copied()
-                .unwrap_or(0);
+            row.word = words.get(usize::from(row.at) / 32).copied().unwrap_or(0);
             any |= row.word;
         }
     } else {
