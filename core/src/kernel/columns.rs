@@ -162,7 +162,9 @@ impl<'a> Columns<'a> {
     fn gather(&mut self, spikes: &[u16], base: usize) {
         let end = self.len + spikes.len();
         let columns = self.gathered.as_chunks_mut::<WORDS>().0;
-        let columns = columns.get_mut(self.len..end).unwrap_or(&mut []);
+        let Some(columns) = columns.get_mut(self.len..end) else {
+            return;
+        };
         self.len = end;
         let (weights, row_words) = (self.weights, self.row_words);
         let columns = columns.iter_mut().zip(spikes);
@@ -212,7 +214,10 @@ impl<'a> Columns<'a> {
     #[inline(always)]
     fn pad(&mut self, slots: usize) {
         let columns = self.gathered.as_chunks_mut::<WORDS>().0;
-        for column in columns.get_mut(self.len..slots).unwrap_or(&mut []) {
+        let Some(columns) = columns.get_mut(self.len..slots) else {
+            return;
+        };
+        for column in columns {
             *column = [0; WORDS];
             // No instruction, but these few stores do not become a call to clear memory.
             compiler_fence(Ordering::SeqCst);

@@ -254,7 +254,10 @@ impl Band {
         let first = column.wrapping_sub(self.first);
         let starts = self.columns.get_mut(first..first.wrapping_add(count));
         let mut mask = bits::low_mask(channels);
-        for (index, start) in starts.unwrap_or(&mut []).iter_mut().enumerate() {
+        let Some(starts) = starts else {
+            return Ok(len);
+        };
+        for (index, start) in starts.iter_mut().enumerate() {
             *start = len as u16;
             if any & mask != 0 {
                 for row in rows {
@@ -370,7 +373,9 @@ impl Band {
                 return;
             };
             if from < to {
-                let run = self.spikes.get(from.into()..to.into()).unwrap_or(&[]);
+                let Some(run) = self.spikes.get(from.into()..to.into()) else {
+                    return;
+                };
                 visit(run, base);
             }
             start = start.wrapping_add(geometry.stride[1]);
@@ -440,7 +445,9 @@ fn read(rows: &mut [Row], words: &[u32], whole: bool, at: usize, count: usize) -
     let mut any = 0;
     // Rows of whole words are the common ones.
     if count == 32 && at.is_multiple_of(32) && whole {
-        let words = words.get(at / 32..).unwrap_or(&[]);
+        let Some(words) = words.get(at / 32..) else {
+            return 0;
+        };
         for row in rows {
             row.word = words.get(usize::from(row.at) / 32).copied().unwrap_or(0);
             any |= row.word;
