@@ -106,8 +106,8 @@ impl<'a> Neurons<'a> {
         for (index, sums) in sums.chunks(TILE).enumerate() {
             let (first, channel) = (first + TILE * index, channel + TILE * index);
             let [thresholds, biases] = self.lanes.each_ref();
-            let thresholds = thresholds.of(first, channel);
-            let biases = biases.of(first, channel);
+            let thresholds = thresholds.of(first, channel).unwrap_or(&[]);
+            let biases = biases.of(first, channel).unwrap_or(&[]);
             let count = sums.len();
             let membranes = membranes(self.membranes, first);
             bits::update(self.spikes, first, count, |spiked| {
@@ -135,10 +135,14 @@ impl<'a> Neurons<'a> {
     fn update_counted(&mut self, first: usize, channel: usize, count: usize, counts: &Counts) {
         let equation = self.equation.counted(counts.inputs);
         let [thresholds, biases] = self.lanes.each_ref();
-        let mut thresholds = thresholds.of(first, channel);
-        let mut biases = biases.of(first, channel);
-        let mut membranes = self.membranes.get_mut(first / 2..).unwrap_or(&mut []);
-        let mut spikes = self.spikes.get_mut(first / 32..).unwrap_or(&mut []);
+        let (Some(mut thresholds), Some(mut biases), Some(mut membranes), Some(mut spikes)) = (
+            thresholds.of(first, channel),
+            biases.of(first, channel),
+            self.membranes.get_mut(first / 2..),
+            self.spikes.get_mut(first / 32..),
+        ) else {
+            return;
+        };
         let shift = first % 32;
         let mut done = 0;
         while done < count {
@@ -193,8 +197,8 @@ impl<'a> Neurons<'a> {
         for from in range.clone().step_by(TILE) {
             let count = (range.end - from).min(TILE);
             let (first, channel) = (first + from, channel + from);
-            let thresholds = thresholds.of(first, channel);
-            let biases = biases.of(first, channel);
+            let thresholds = thresholds.of(first, channel).unwrap_or(&[]);
+            let biases = biases.of(first, channel).unwrap_or(&[]);
             let membranes = membranes(self.membranes, first);
             let membranes = membranes.get_mut(..count).unwrap_or(&mut []);
             let Some(counts) = counts.words.get(from / TILE) else {
@@ -234,7 +238,7 @@ impl<'a> Neurons<'a> {
         for drives in drives.chunks(channels.max(1)) {
             for (index, drives) in drives.chunks(TILE).enumerate() {
                 let (first, channel) = (position + TILE * index, TILE * index);
-                let thresholds = self.lanes[0].of(first, channel);
+                let thresholds = self.lanes[0].of(first, channel).unwrap_or(&[]);
                 let membranes = membranes(self.membranes, first);
                 bits::update(self.spikes, first, drives.len(), |spiked| {
                     advance_driven(&self.equation, membranes, thresholds, drives, spiked)
@@ -316,11 +320,11 @@ impl<'a> Lane<'a> {
 
     /// The values from those of a neuron on.
     #[inline(always)]
-    fn of(&self, neuron: usize, channel: usize) -> &[i16] {
+    fn of(&self, neuron: usize, channel: usize) -> Option<&[i16]> {
         // A run starts at a multiple of the tile, since a layer of more channels has only tiles of
         // one value.
         let at = neuron & self.masks[0] | channel & self.masks[1];
-        self.values.get(at..).unwrap_or(&[])
+        self.values.get(at..)
     }
 
     /// Whether the values repeat at least once a word.
