@@ -302,6 +302,9 @@ struct Lane<'a> {
 impl<'a> Lane<'a> {
     /// Those that repeat at least once a word of spikes are written to `tile`.
     fn new(parameters: &Parameters<'a>, channels: usize, tile: &'a mut [i16; BLOCK]) -> Self {
+        // More than a word is needed only where a layer has more channels.
+        let len = if channels > TILE { BLOCK } else { TILE };
+        let tile = tile.get_mut(..len).unwrap_or(&mut []);
         if parameters.tile(channels, tile) {
             return Self {
                 values: tile,
