@@ -18,7 +18,8 @@ const SLOTS: usize = CAPACITY + 1;
 
 /// The weight columns that one output position adds up.
 pub(super) struct Columns<'a> {
-    /// The layer's weights from the first word of the block on.
+    /// The layer's weights, and those from the first word of the block on.
+    all: &'a [u32],
     weights: &'a [u32],
     row_words: usize,
     /// Words of the block that have an output.
@@ -41,9 +42,11 @@ pub(super) struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    pub(super) fn new(row_words: usize) -> Self {
+    /// `weights` are the layer's, `row_words` those of a tap.
+    pub(super) fn new(weights: &'a [u32], row_words: usize) -> Self {
         Self {
-            weights: &[],
+            all: weights,
+            weights,
             row_words,
             words: 0,
             rows: [0; CAPACITY],
@@ -62,11 +65,11 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// Turns to a block of outputs; `weights` are the layer's.
+    /// Turns to a block of outputs.
     #[inline(always)]
-    pub(super) fn turn(&mut self, weights: &'a [u32], block: usize) {
+    pub(super) fn turn(&mut self, block: usize) {
         let first = block * WORDS;
-        self.weights = weights.get(first..).unwrap_or(&[]);
+        self.weights = self.all.get(first..).unwrap_or(&[]);
         self.words = self.row_words.saturating_sub(first);
     }
 

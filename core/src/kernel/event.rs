@@ -37,7 +37,7 @@ impl Event {
         let Input::Spikes(words) = input else { return };
         let mut ways = Ways {
             note_row: |_, _, _, _, len| len,
-            blocks: |_, _, _, _, _, _, _| {},
+            blocks: |_, _, _, _, _, _| {},
         };
         if PARTS & parts::DEEP != 0 {
             ways.note_row = Band::note_row;
@@ -58,18 +58,20 @@ impl Sums for Event {
 /// What only some layers need: a program without them has none of it.
 struct Ways {
     /// [`Band::note_row`], for columns of more than 32 channels.
-    note_row: fn(&mut Band, &Row, &[u32], [usize; 2], usize) -> usize,
+    note_row: NoteRow,
     /// [`Band::blocks`], for positions of several blocks.
-    blocks:
-        for<'w> fn(&Band, &Geometry, &mut Columns<'w>, &'w [u32], usize, Range<usize>, Visit<'_>),
+    blocks: Blocks,
 }
+
+type NoteRow = fn(&mut Band, &Row, &[u32], [usize; 2], usize) -> usize;
+type Blocks = fn(&Band, &Geometry, &mut Columns<'_>, usize, Range<usize>, Visit<'_>);
 
 /// As [`Sums::sums`].
 #[inline(never)]
 fn sums(layer: &Layer, weights: &[u32], words: &[u32], visit: Visit<'_>, ways: &Ways) {
     let geometry = Geometry::new(layer);
     let mut band = Band::new();
-    let mut columns = Columns::new(layer.row_words());
+    let mut columns = Columns::new(weights, layer.row_words());
     let mut position = 0;
     for row in 0..geometry.output[0] {
         let top = row * geometry.pitch[0];
@@ -82,17 +84,16 @@ fn sums(layer: &Layer, weights: &[u32], words: &[u32], visit: Visit<'_>, ways: &
                 position = positions.end;
                 column = whole;
                 if geometry.blocks() == 1 {
-                    columns.turn(weights, 0);
+                    columns.turn(0);
                     band.block(&geometry, &mut columns, left, positions, 0, visit);
                 } else {
-                    let columns = &mut columns;
-                    (ways.blocks)(&band, &geometry, columns, weights, left, positions, visit);
+                    (ways.blocks)(&band, &geometry, &mut columns, left, positions, visit);
                 }
             } else {
                 // A position without a band is on its own.
                 let corner = [top, column * geometry.pitch[1]];
                 for block in 0..geometry.blocks() {
-                    columns.turn(weights, block);
+                    columns.turn(block);
                     columns.begin();
                     scan(&geometry, corner, words, &mut columns);
                     visit(position, block, columns.finish());
@@ -231,13 +232,6 @@ impl Band {
         }
     }
 
-    /// Notes the spikes of a word whose first bit meets `tap`; returns how many are noted then, also
-    /// those without room.
-    #[inline(always)]
-    fn note(&mut self, spikes: u32, tap: usize, len: usize) -> usize {
-        note(&mut self.spikes, spikes, tap, len)
-    }
-
     /// Notes the spikes of the rows' words, `any` of all rows, whose first bit is that of tap `tap`;
     /// they begin with a column of the padded map. Returns how many are noted then, or the column
     /// without room.
@@ -289,13 +283,14 @@ impl Band {
             // Words that hold nothing else.
             let words = words.get(from / 32..(from + channels) / 32);
             for &word in words.unwrap_or(&[]) {
-                len = self.note(word, tap + offset, len);
+                len = note(&mut self.spikes, word, tap + offset, len);
                 offset += 32;
             }
         }
         while offset < channels {
             let count = (channels - offset).min(32);
-            len = self.note(bits::read(words, from + offset, count), tap + offset, len);
+            let spikes = bits::read(words, from + offset, count);
+            len = note(&mut self.spikes, spikes, tap + offset, len);
             offset += 32;
         }
         len
@@ -303,11 +298,10 @@ impl Band {
 
     /// As [`Sums::sums`], of output positions of several blocks, from the padded column `left` on.
     #[inline(never)]
-    fn blocks<'w>(
+    fn blocks(
         &self,
         geometry: &Geometry,
-        columns: &mut Columns<'w>,
-        weights: &'w [u32],
+        columns: &mut Columns<'_>,
         mut left: usize,
         positions: Range<usize>,
         visit: Visit<'_>,
@@ -319,7 +313,7 @@ impl Band {
                 listed = listed && columns.list_rows(run, base);
             });
             for block in 0..geometry.blocks() {
-                columns.turn(weights, block);
+                columns.turn(block);
                 if listed {
                     columns.begin();
                     columns.gather_rows();
@@ -384,7 +378,8 @@ impl Band {
     }
 }
 
-/// As [`Band::note`].
+/// Notes the spikes of a word whose first bit meets `tap`; returns how many are noted then, also those
+/// without room.
 #[inline(always)]
 fn note(noted: &mut [u16; SPIKES], spikes: u32, tap: usize, mut len: usize) -> usize {
     bits::visit_set(spikes, |bit| {
