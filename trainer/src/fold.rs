@@ -119,8 +119,8 @@ impl<'a> FloatLayer<'a> {
     fn new(scale: f32, trained: &'a TrainedLayer) -> Result<Self> {
         let name = &trained.name;
         let norm = &trained.norm;
-        let window = (trained.pool * trained.pool) as f64;
-        let divisor = window * f64::from(scale);
+        let [rows, columns] = trained.convolution.map_or([1, 1], |of| of.pool);
+        let divisor = (rows * columns) as f64 * f64::from(scale);
         let taps = trained.latent.len() / trained.outputs.max(1);
         let mut layer = Self {
             trained,
@@ -216,25 +216,22 @@ impl<'a> FloatLayer<'a> {
                 .map_err(|_| Error::failed(format!("{}: {value} is too large", self.trained.name)))
         };
         let outputs = narrow(self.trained.outputs)?;
-        let pool = narrow(self.trained.pool)?;
-        let (operation, pool) = match self.trained.kernel {
+        let pair = |[rows, columns]: [usize; 2]| Ok::<_, Error>([narrow(rows)?, narrow(columns)?]);
+        let (operation, pool) = match self.trained.convolution {
             None => (Operation::Linear { outputs }, None),
-            Some(kernel) => {
-                let kernel = [narrow(kernel)?; 2];
-                let (stride, padding) = ([1, 1], [0, 0]);
-                let pool = (pool > 1).then_some(Pool {
-                    window: [pool; 2],
-                    stride: [pool; 2],
+            Some(convolution) => {
+                let window = pair(convolution.pool)?;
+                let pool = (window != [1, 1]).then_some(Pool {
+                    window,
+                    stride: window,
                 });
-                (
-                    Operation::Conv2d {
-                        channels: outputs,
-                        kernel,
-                        stride,
-                        padding,
-                    },
-                    pool,
-                )
+                let operation = Operation::Conv2d {
+                    channels: outputs,
+                    kernel: pair(convolution.kernel)?,
+                    stride: pair(convolution.stride)?,
+                    padding: pair(convolution.padding)?,
+                };
+                (operation, pool)
             }
         };
         Ok(LayerSpec {
@@ -414,7 +411,7 @@ fn nonzero(input: Input<'_>) -> u64 {
 mod tests {
     use super::*;
     use crate::sample::Frame;
-    use crate::trained::BatchNorm;
+    use crate::trained::{BatchNorm, Convolution};
     use rand::{Rng, RngExt};
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::SeedableRng;
@@ -431,7 +428,7 @@ mod tests {
         random: &mut impl Rng,
         outputs: usize,
         taps: usize,
-        kernel: Option<usize>,
+        convolution: Option<Convolution>,
     ) -> TrainedLayer {
         let mut draw = |low: f32, high: f32, count: usize| -> Vec<f32> {
             (0..count).map(|_| random.random_range(low..high)).collect()
@@ -443,8 +440,7 @@ mod tests {
         TrainedLayer {
             name: format!("layer of {outputs}"),
             outputs,
-            kernel,
-            pool: if kernel.is_some() { 2 } else { 1 },
+            convolution,
             latent: draw(-1.0, 1.0, outputs * taps),
             norm: BatchNorm {
                 mean: draw(-0.1 * scale, 0.1 * scale, outputs),
@@ -453,15 +449,44 @@ mod tests {
                 shift: draw(-0.5, 0.5, outputs),
                 epsilon: 1e-5,
             },
-            beta: if kernel.is_some() { 0.9 } else { 0.0 },
+            beta: if convolution.is_some() { 0.9 } else { 0.0 },
             threshold: 1.3,
-            reset: kernel.is_some(),
+            reset: convolution.is_some(),
         }
     }
 
     /// 12x12 -> conv 3x3, pool 2 -> 5x5x6 -> linear 4.
-    fn network(random: &mut impl Rng) -> TrainedNetwork {
-        let layers = vec![layer(random, 6, 9, Some(3)), layer(random, 4, 150, None)];
+    const SQUARE: Convolution = Convolution {
+        kernel: [3, 3],
+        stride: [1, 1],
+        padding: [0, 0],
+        pool: [2, 2],
+    };
+
+    /// 12x12 -> conv 2x4, padded by 0 and 2, every row and third column, pool 3x1 -> 3x5x6 ->
+    /// linear 4.
+    const RECTANGULAR: Convolution = Convolution {
+        kernel: [2, 4],
+        stride: [1, 3],
+        padding: [0, 2],
+        pool: [3, 1],
+    };
+
+    /// Rows and columns of the neurons of a convolution over 12x12 pixels.
+    fn output(convolution: Convolution) -> [usize; 2] {
+        [0, 1].map(|side| {
+            let room = 12 + 2 * convolution.padding[side] - convolution.kernel[side];
+            (room / convolution.stride[side] + 1) / convolution.pool[side]
+        })
+    }
+
+    fn network(random: &mut impl Rng, convolution: Convolution) -> TrainedNetwork {
+        let taps = convolution.kernel.iter().product();
+        let units = output(convolution).iter().product::<usize>() * 6;
+        let layers = vec![
+            layer(random, 6, taps, Some(convolution)),
+            layer(random, 4, units, None),
+        ];
         TrainedNetwork {
             input: [12, 12, 1].into(),
             steps: 6,
@@ -481,30 +506,46 @@ mod tests {
             let spread = (value(&norm.variance) + f64::from(norm.epsilon)).sqrt();
             value(&norm.gain) / spread * (x - value(&norm.mean)) + value(&norm.shift)
         };
+        let Some(convolution) = first.convolution else {
+            panic!("a convolution")
+        };
+        let ([height, width], [down, right]) = (convolution.kernel, convolution.pool);
+        let [rows, columns] = output(convolution);
+        // A pixel of the padded picture.
+        let pixel = |y: usize, x: usize| {
+            let [top, left] = convolution.padding;
+            match (y.checked_sub(top), x.checked_sub(left)) {
+                (Some(y @ 0..12), Some(x @ 0..12)) => f64::from(pixels[y * 12 + x]) / 255.0,
+                _ => 0.0,
+            }
+        };
         let mut currents = Vec::new();
-        for position in 0..25 {
+        for (row, column) in (0..rows * columns).map(|at| (at / columns, at % columns)) {
             for channel in 0..6 {
                 let mut sum = 0.0;
-                for place in 0..36 {
-                    let (dy, dx, ky, kx) = (place / 18, place / 9 % 2, place % 9 / 3, place % 3);
-                    let (y, x) = (position / 5 * 2 + dy + ky, position % 5 * 2 + dx + kx);
-                    let weight = sign(first.latent[channel * 9 + ky * 3 + kx]);
-                    sum += weight * f64::from(pixels[y * 12 + x]) / 255.0;
+                for (dy, dx) in (0..down * right).map(|at| (at / right, at % right)) {
+                    let top = (row * down + dy) * convolution.stride[0];
+                    let left = (column * right + dx) * convolution.stride[1];
+                    for (ky, kx) in (0..height * width).map(|at| (at / width, at % width)) {
+                        let weight = first.latent[(channel * height + ky) * width + kx];
+                        sum += sign(weight) * pixel(top + ky, left + kx);
+                    }
                 }
-                currents.push(normalise(first, channel, sum / 4.0));
+                currents.push(normalise(first, channel, sum / (down * right) as f64));
             }
         }
-        let (mut membranes, mut spikes) = (vec![0.0; 150], vec![0.0; 150]);
+        let units = currents.len();
+        let (mut membranes, mut spikes) = (vec![0.0; units], vec![0.0; units]);
         let threshold = f64::from(first.threshold);
         let mut logits = vec![0.0; 4];
         for _ in 0..network.steps {
-            for unit in 0..150 {
+            for unit in 0..units {
                 let decayed = f64::from(first.beta) * membranes[unit];
                 membranes[unit] = decayed + currents[unit] - spikes[unit] * threshold;
                 spikes[unit] = f64::from(membranes[unit] > threshold);
             }
             for (class, logit) in logits.iter_mut().enumerate() {
-                let weights = &last.latent[class * 150..][..150];
+                let weights = &last.latent[class * units..][..units];
                 let sum = weights.iter().zip(&spikes).map(|(w, s)| sign(*w) * s).sum();
                 *logit += normalise(last, class, sum) / f64::from(network.steps);
             }
@@ -514,8 +555,17 @@ mod tests {
 
     #[test]
     fn integers_follow_the_float_network() {
+        follow(SQUARE);
+    }
+
+    #[test]
+    fn integers_follow_a_float_network_of_uneven_sides() {
+        follow(RECTANGULAR);
+    }
+
+    fn follow(convolution: Convolution) {
         let mut random = ChaCha8Rng::seed_from_u64(5);
-        let network = network(&mut random);
+        let network = network(&mut random, convolution);
         let mut picture = || (0..144).map(|_| random.random()).collect::<Vec<u8>>();
         let pictures: Vec<Vec<u8>> = (0..200).map(|_| picture()).collect();
         let still = |pixels: &Vec<u8>| Sample::Still(Frame::Bytes(pixels.clone()));
@@ -549,8 +599,11 @@ mod tests {
         let trained = TrainedLayer {
             name: "layer 1 (conv)".into(),
             outputs: 2,
-            kernel: Some(1),
-            pool: 2,
+            convolution: Some(Convolution {
+                kernel: [1, 1],
+                pool: [2, 2],
+                ..SQUARE
+            }),
             latent: vec![0.5, -0.0],
             norm: BatchNorm {
                 mean: vec![0.25, -0.5],
@@ -582,7 +635,7 @@ mod tests {
     #[test]
     fn a_gain_of_zero_is_named() {
         let mut random = ChaCha8Rng::seed_from_u64(1);
-        let mut network = network(&mut random);
+        let mut network = network(&mut random, SQUARE);
         network.layers[1].norm.gain[2] = 0.0;
         let error = fold(&network, &[], &METADATA).unwrap_err().to_string();
         assert!(error.contains("layer of 4, channel 2"), "{error}");
@@ -591,7 +644,7 @@ mod tests {
     #[test]
     fn a_gain_too_small_for_a_threshold_is_named() {
         let mut random = ChaCha8Rng::seed_from_u64(1);
-        let mut network = network(&mut random);
+        let mut network = network(&mut random, SQUARE);
         network.layers[0].norm.gain[3] = 1e-30;
         let error = fold(&network, &[], &METADATA).unwrap_err().to_string();
         assert!(error.contains("layer of 6, channel 3"), "{error}");

@@ -22,10 +22,8 @@ pub struct TrainedLayer {
     pub name: String,
     /// Output channels of a convolution, or outputs of a linear layer.
     pub outputs: usize,
-    /// Height and width of the kernel; `None` for a linear layer over the whole (flattened) input.
-    pub kernel: Option<usize>,
-    /// Side of the average-pooling window between the convolution and its LIF; 1 for none.
-    pub pool: usize,
+    /// The convolution; `None` for a linear layer over the whole (flattened) input.
+    pub convolution: Option<Convolution>,
     /// Latent weights, `[out][ky][kx][in]` or `[out][in]` with `in` in the order row, column,
     /// channel. A weight is +1 where its latent value is at least 0, else -1.
     pub latent: Vec<f32>,
@@ -37,6 +35,29 @@ pub struct TrainedLayer {
     pub threshold: f32,
     /// Whether a spike is followed by the subtraction of the threshold; else there is no reset.
     pub reset: bool,
+}
+
+/// The geometry of a convolution; pairs are rows, then columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Convolution {
+    /// Height and width of the kernel.
+    pub kernel: [usize; 2],
+    /// Rows and columns between its positions.
+    pub stride: [usize; 2],
+    /// Rows and columns of zeros on each side of the input.
+    pub padding: [usize; 2],
+    /// Window of the average pooling between the convolution and its LIF; 1 x 1 for none.
+    pub pool: [usize; 2],
+}
+
+impl Convolution {
+    /// What a linear layer does to the one point of its flattened input.
+    pub(crate) const OF_POINT: Self = Self {
+        kernel: [1, 1],
+        stride: [1, 1],
+        padding: [0, 0],
+        pool: [1, 1],
+    };
 }
 
 /// The parameters of a batch norm in evaluation: `gain * (x - mean) / sqrt(variance + epsilon) + shift`.

@@ -2,6 +2,7 @@
 
 mod condition;
 mod keys;
+mod sides;
 mod tables;
 
 use std::path::Path;
@@ -108,6 +109,7 @@ impl Config {
             set(&mut table, setting)?;
         }
         check_keys(&table, "")?;
+        sides::check(&table)?;
         let config: Self = table.try_into().map_err(|error: toml::de::Error| {
             Error::usage(format!(
                 "configuration {source}: {}",
@@ -219,6 +221,12 @@ impl Config {
             "network.beta",
             "0 to 1",
         )?;
+        let mut betas = network.layers.iter().filter_map(Layer::beta);
+        require(
+            betas.all(|beta| (0.0..=1.0).contains(&beta)),
+            "beta of network.layers",
+            "0 to 1",
+        )?;
         require(network.slope >= 0.0, "network.slope", "at least 0")?;
         let last = network.layers.last();
         require(
@@ -227,12 +235,7 @@ impl Config {
             "a list whose last layer is linear: it is read out",
         )?;
         let sound = |layer: &Layer| match layer {
-            Layer::Conv {
-                channels,
-                kernel,
-                pool,
-                ..
-            } => *channels > 0 && *kernel > 0 && *pool > 0,
+            Layer::Conv { channels, .. } => *channels > 0,
             Layer::Linear { outputs, .. } => *outputs > 0,
         };
         require(
@@ -372,7 +375,7 @@ mod tests {
             "data.source.sensor.height=1",
             "data.source.sensor.width=2",
             "data.source.sensor.polarities=1",
-            "network.layers=[{kind='conv', channels=1, kernel=1, norm='bias'}, {kind='linear', outputs=2}]",
+            "network.layers=[{kind='conv', channels=1, kernel=1, stride=2, padding=[0, 1], beta=0.5, norm='bias'}, {kind='linear', outputs=2}]",
         ])?;
         let text = config.to_toml()?;
         for key in keys::KEYS {
@@ -397,6 +400,82 @@ mod tests {
         assert!(message(&["network.steps=0"]).starts_with("network.steps must be"));
         assert!(message(&["threshold.final=[1.0]"]).contains("2 hidden layers"));
         assert!(message(&["train.epochs=many"]).contains("epochs"));
+    }
+
+    fn first_layer(keys: &str) -> String {
+        format!(
+            "network.layers=[{{kind='conv', channels=1, {keys}}}, {{kind='linear', outputs=2}}]"
+        )
+    }
+
+    #[test]
+    fn sides_are_two_numbers_or_one_for_both() -> Result<()> {
+        let config = load(&[&first_layer("kernel=5, stride=2, pool=[2, 2]")])?;
+        let layer = config.network.layers[0];
+        let same = load(&[&first_layer(
+            "kernel=[5, 5], stride=[2, 2], padding=0, pool=2",
+        )])?;
+        assert_eq!(layer, same.network.layers[0]);
+        let config = load(&[&first_layer(
+            "kernel=[1, 7], stride=[1, 4], padding=[0, 3], pool=[1, 2]",
+        )])?;
+        let expected = Layer::Conv {
+            channels: 1,
+            kernel: [1, 7],
+            stride: [1, 4],
+            padding: [0, 3],
+            pool: [1, 2],
+            beta: None,
+            norm: None,
+            dropout: 0.0,
+        };
+        assert_eq!(config.network.layers[0], expected);
+        let text = config.to_toml()?;
+        let sides =
+            |text: &str| text.parse::<Table>().expect("TOML")["network"]["layers"][0].clone();
+        assert_eq!(sides(&text)["kernel"].to_string(), "[1, 7]");
+        // What a configuration could not say before stays out of those that do not say it.
+        let square = sides(&load(&[&first_layer("kernel=5")])?.to_toml()?);
+        let square = square.as_table().expect("a table");
+        let keys: Vec<_> = square.keys().map(String::as_str).collect();
+        assert_eq!(keys, ["channels", "dropout", "kernel", "kind", "pool"]);
+        assert_eq!(square["kernel"].to_string(), "5");
+        Ok(())
+    }
+
+    #[test]
+    fn wrong_sides_are_refused_by_layer_and_key() {
+        for (keys, expected) in [
+            ("kernel=0", "layer 1 has kernel = 0; it must be 1 to 65535"),
+            (
+                "kernel=[1, -7]",
+                "layer 1 has kernel = [1, -7]; it must be 1",
+            ),
+            (
+                "kernel=[1, 7, 1]",
+                "layer 1 has kernel = [1, 7, 1]; it must be",
+            ),
+            ("kernel=[7]", "layer 1 has kernel = [7]; it must be"),
+            ("kernel=1.5", "layer 1 has kernel = 1.5; it must be"),
+            ("kernel=65536", "layer 1 has kernel = 65536; it must be"),
+            (
+                "kernel=1, stride=[1, 0]",
+                "layer 1 has stride = [1, 0]; it must be 1",
+            ),
+            (
+                "kernel=1, padding=-1",
+                "layer 1 has padding = -1; it must be 0",
+            ),
+            (
+                "kernel=1, pool=[0, 1]",
+                "layer 1 has pool = [0, 1]; it must be 1",
+            ),
+            ("kernel='5'", "layer 1 has kernel = \"5\"; it must be 1"),
+        ] {
+            let message = message(&[&first_layer(keys)]);
+            assert!(message.contains(expected), "{message}");
+        }
+        assert!(message(&[&first_layer("pool=2")]).contains("kernel"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::sides;
 use crate::anneal::Schedule;
 use crate::data::Framing;
 use crate::data::format::Source;
@@ -47,7 +48,7 @@ pub struct Data {
 pub struct Network {
     /// Time steps of a decision.
     pub steps: u32,
-    /// Decay of the membrane in a step.
+    /// Decay of the membrane in a step, where a layer does not say otherwise.
     pub beta: f32,
     /// What a weight is in the forward pass.
     #[serde(default)]
@@ -140,15 +141,29 @@ pub enum Readout {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Layer {
-    /// A convolution without padding, average pooling, then neurons.
+    /// A convolution, average pooling, then neurons. Pairs are rows, then columns; one number stands
+    /// for both.
     Conv {
         /// Output channels.
         channels: usize,
-        /// Side of the kernel.
-        kernel: usize,
-        /// Side of the pooling window, 1 for none.
-        #[serde(default = "no_pool")]
-        pool: usize,
+        /// Rows and columns of the kernel.
+        #[serde(with = "sides")]
+        kernel: [usize; 2],
+        /// Rows and columns between positions of the kernel.
+        #[serde(with = "sides")]
+        #[serde(default = "sides::one", skip_serializing_if = "sides::are_one")]
+        stride: [usize; 2],
+        /// Rows and columns of zeros on each side of the input.
+        #[serde(with = "sides")]
+        #[serde(default, skip_serializing_if = "sides::are_zero")]
+        padding: [usize; 2],
+        /// Rows and columns of the pooling window, which moves by its own size; 1 for none.
+        #[serde(with = "sides")]
+        #[serde(default = "sides::one")]
+        pool: [usize; 2],
+        /// Instead of the network's `beta`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        beta: Option<f32>,
         /// Instead of the network's `norm`.
         #[serde(skip_serializing_if = "Option::is_none")]
         norm: Option<Norm>,
@@ -160,6 +175,9 @@ pub enum Layer {
     Linear {
         /// Outputs.
         outputs: usize,
+        /// Instead of the network's `beta`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        beta: Option<f32>,
         /// Instead of the network's `norm`.
         #[serde(skip_serializing_if = "Option::is_none")]
         norm: Option<Norm>,
@@ -170,6 +188,13 @@ pub enum Layer {
 }
 
 impl Layer {
+    /// What the layer says about the decay of its membranes.
+    pub fn beta(&self) -> Option<f32> {
+        match self {
+            Self::Conv { beta, .. } | Self::Linear { beta, .. } => *beta,
+        }
+    }
+
     /// What the layer says about its currents.
     pub fn norm(&self) -> Option<Norm> {
         match self {
@@ -183,10 +208,6 @@ impl Layer {
             Self::Conv { dropout, .. } | Self::Linear { dropout, .. } => *dropout,
         }
     }
-}
-
-fn no_pool() -> usize {
-    1
 }
 
 /// One value for all layers with thresholds, or one a layer.

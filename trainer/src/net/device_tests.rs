@@ -82,7 +82,17 @@ fn assert_alike(ours: &[f32], others: &[f32]) {
     assert!(ours[UPDATES as usize - 1] < 0.9 * ours[0], "{ours:?}");
 }
 
-const SETTINGS: [&[&str]; 2] = [&[], &["network.norm=step", "network.weights=float"]];
+/// Sides that differ.
+const RECTANGULAR: &str = r#"network.layers=[
+    { kind = "conv", channels = 6, kernel = [1, 3], padding = [0, 1], pool = [3, 2] },
+    { kind = "conv", channels = 8, kernel = [2, 3], stride = [1, 2], padding = [1, 0] },
+    { kind = "linear", outputs = 4 }]"#;
+
+const SETTINGS: [&[&str]; 3] = [
+    &[],
+    &["network.norm=step", "network.weights=float"],
+    &[RECTANGULAR],
+];
 
 /// What a GPU computes, but for the kernels of neurons, by the same code on the processor.
 #[test]

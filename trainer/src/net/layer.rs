@@ -11,18 +11,20 @@ use crate::ops::sign::Binarise;
 use crate::ops::synapse::Synapse;
 use crate::optim::Parameter;
 use crate::seed::{Purpose, stream};
-use crate::trained::{self, TrainedLayer};
+use crate::trained::{self, Convolution, TrainedLayer};
 use crate::{Error, Result};
 
 #[derive(Debug)]
 pub(super) struct Layer {
     pub(super) name: String,
-    pub(super) convolution: bool,
+    /// `None` for a linear layer.
+    pub(super) convolution: Option<Convolution>,
     pub(super) binarise: Binarise,
     pub(super) synapse: Synapse,
     pub(super) latent: Parameter,
     pub(super) gain: Parameter,
     pub(super) shift: Parameter,
+    pub(super) beta: f32,
     pub(super) norm: Norm,
     pub(super) dropout: f32,
     pub(super) running: Statistics,
@@ -39,49 +41,79 @@ impl Layer {
         config: &Config,
     ) -> Result<Self> {
         let network = &config.network;
-        let (kind, [height, width, channels], outputs, kernel, pool) = match spec {
+        let (convolution, [height, width, channels], outputs) = match spec {
             config::Layer::Conv {
                 channels: outputs,
                 kernel,
+                stride,
+                padding,
                 pool,
                 ..
-            } => ("conv", [height, width, channels], outputs, kernel, pool),
+            } => {
+                let convolution = Convolution {
+                    kernel,
+                    stride,
+                    padding,
+                    pool,
+                };
+                (Some(convolution), [height, width, channels], outputs)
+            }
             config::Layer::Linear { outputs, .. } => {
-                ("linear", [1, 1, height * width * channels], outputs, 1, 1)
+                (None, [1, 1, height * width * channels], outputs)
             }
         };
+        let kind = if convolution.is_some() {
+            "conv"
+        } else {
+            "linear"
+        };
         let name = format!("layer {} ({kind})", index + 1);
+        let Convolution {
+            kernel,
+            stride,
+            padding,
+            pool,
+        } = convolution.unwrap_or(Convolution::OF_POINT);
         let binarise = Binarise {
             outputs,
             kernel,
+            stride,
             channels,
             pool,
             weights: network.weights,
             cut: network.straight_through == config::StraightThrough::Cut,
         };
-        let side = binarise.side();
-        if height < side || width < side {
-            return Err(Error::usage(format!(
-                "{name}: a kernel of {kernel} and a pool of {pool} need a map of at least {side} x \
-                 {side}, this one is {height} x {width}; change network.layers"
-            )));
-        }
-        let (stride, input_gradient) = (pool, index > 0);
-        let kernel = side;
         let synapse = Synapse {
             height,
             width,
             channels,
-            kernel,
-            stride,
+            kernel: binarise.window(),
+            stride: binarise.pitch(),
+            padding,
             outputs,
-            input_gradient,
+            input_gradient: index > 0,
         };
+        let (needed, padded) = (synapse.kernel, synapse.padded());
+        if padded[0] < needed[0] || padded[1] < needed[1] {
+            let sides = |[rows, columns]: [usize; 2]| format!("{rows} x {columns}");
+            let mut with = String::new();
+            if pool != [1, 1] {
+                with = format!(" and a pool of {}", sides(pool));
+            }
+            return Err(Error::usage(format!(
+                "{name}: a kernel of {}{with} needs a map of at least {}, this one is {} with its \
+                 padding; change `kernel`, `pool` or `padding` of the layer in network.layers",
+                sides(kernel),
+                sides(needed),
+                sides(padded)
+            )));
+        }
 
         let mut random = stream(config.train.seed, Purpose::Weights, [index as u64, 0]);
-        let shape = (outputs, binarise.kernel, binarise.kernel, channels);
-        let count = outputs * binarise.kernel * binarise.kernel * channels;
-        let area = (binarise.kernel * binarise.kernel) as f32;
+        let [rows, columns] = kernel;
+        let shape = (outputs, rows, columns, channels);
+        let count = outputs * rows * columns * channels;
+        let area = (rows * columns) as f32;
         let (fan_in, fan_out) = (area * channels as f32, area * outputs as f32);
         let bound = match network.initial_weights {
             InitialWeights::Uniform => 0.1,
@@ -110,7 +142,7 @@ impl Layer {
         };
         let (mean, variance) = (vec![0.0; outputs], vec![spread; outputs]);
         Ok(Self {
-            convolution: kind == "conv",
+            convolution,
             binarise,
             synapse,
             latent: Parameter::new(
@@ -120,6 +152,7 @@ impl Layer {
             ),
             gain: Parameter::new(format!("layers.{index}.norm.gain"), gain, false),
             shift: Parameter::new(format!("layers.{index}.norm.shift"), shift, false),
+            beta: spec.beta().unwrap_or(network.beta),
             norm,
             dropout: spec.dropout(),
             running: Statistics {
@@ -138,13 +171,12 @@ impl Layer {
         self.synapse.out_height() * self.synapse.out_width()
     }
 
-    pub(super) fn trained(&self, beta: f32) -> Result<TrainedLayer> {
+    pub(super) fn trained(&self) -> Result<TrainedLayer> {
         let fires = self.threshold.is_some();
         Ok(TrainedLayer {
             name: self.name.clone(),
             outputs: self.binarise.outputs,
-            kernel: self.convolution.then_some(self.binarise.kernel),
-            pool: self.binarise.pool,
+            convolution: self.convolution,
             latent: self.latent.value.flatten_all()?.to_vec1()?,
             norm: trained::BatchNorm {
                 mean: self.running.mean.clone(),
@@ -154,7 +186,7 @@ impl Layer {
                 epsilon: EPSILON,
             },
             // Where currents are summed, the neurons keep nothing and are never reset.
-            beta: if fires { beta } else { 0.0 },
+            beta: if fires { self.beta } else { 0.0 },
             threshold: self.threshold.map_or(1.0, |(threshold, _)| threshold),
             reset: fires,
         })

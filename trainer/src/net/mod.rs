@@ -27,7 +27,6 @@ const EPSILON: f32 = 1e-5;
 pub struct Network {
     input: InputSpec,
     steps: usize,
-    beta: f32,
     surrogate: Surrogate,
     /// Whether the output is the membranes of every step, not their mean.
     every_step: bool,
@@ -74,7 +73,6 @@ impl Network {
         Ok(Self {
             input,
             steps: network.steps as usize,
-            beta: network.beta,
             surrogate: Surrogate {
                 shape: network.surrogate,
                 unit: network.surrogate_unit,
@@ -217,7 +215,7 @@ impl Network {
                  --set network.weights=binary",
             ));
         }
-        let layers = self.layers.iter().map(|layer| layer.trained(self.beta));
+        let layers = self.layers.iter().map(Layer::trained);
         let steps = u32::try_from(self.steps).map_err(|_| Error::failed("too many steps"))?;
         Ok(TrainedNetwork {
             input: self.input,

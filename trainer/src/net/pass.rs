@@ -178,7 +178,7 @@ impl Network {
         let once = sums.dim(0)? == samples && self.steps > 1;
         let lif = layer.threshold.map(|(threshold, _)| Lif {
             steps: self.steps,
-            beta: self.beta,
+            beta: layer.beta,
             threshold,
             surrogate: self.surrogate,
             constant: once,

@@ -53,12 +53,52 @@ fn check_backward(settings: &[&str]) -> Result<()> {
 }
 
 #[test]
+fn a_kernel_larger_than_the_padded_map_is_named() -> Result<()> {
+    for (layers, expected) in [
+        (
+            "{ kind = 'conv', channels = 3, kernel = [1, 7], padding = [0, 2] }, \
+             { kind = 'conv', channels = 3, kernel = [3, 7], stride = [1, 4], padding = [0, 1], pool = [1, 2] }",
+            "layer 2 (conv): a kernel of 3 x 7 and a pool of 1 x 2 needs a map of at least 3 x 11, \
+             this one is 9 x 8 with its padding",
+        ),
+        (
+            "{ kind = 'conv', channels = 3, kernel = [12, 7], padding = [1, 0] }",
+            "layer 1 (conv): a kernel of 12 x 7 needs a map of at least 12 x 7, this one is 11 x 8 \
+             with its padding",
+        ),
+    ] {
+        let layers = format!("network.layers=[{layers}, {{ kind = 'linear', outputs = 5 }}]");
+        let config = Config::load("mnist", &[layers])?;
+        let error = Network::new(&config, [9, 8, 2], 1).expect_err("refused");
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+    Ok(())
+}
+
+#[test]
 fn backward_is_that_of_the_graph() -> Result<()> {
     check_backward(&[r#"network.layers=[
         { kind = "conv", channels = 3, kernel = 3, pool = 2 },
         { kind = "conv", channels = 4, kernel = 2 },
         { kind = "linear", outputs = 6 },
         { kind = "linear", outputs = 5 }]"#])
+}
+
+/// Kernels, strides, paddings and pools that differ by side, with binary and float weights.
+#[test]
+fn backward_of_rectangular_layers_is_that_of_the_graph() -> Result<()> {
+    for weights in ["binary", "float"] {
+        check_backward(&[
+            r#"network.layers=[
+            { kind = "conv", channels = 3, kernel = [2, 3], stride = [1, 2], padding = [3, 0] },
+            { kind = "conv", channels = 4, kernel = [3, 1], padding = [1, 2], pool = [2, 1] },
+            { kind = "conv", channels = 5, kernel = [1, 2], stride = [1, 2], padding = [0, 1], pool = [1, 2] },
+            { kind = "linear", outputs = 6 },
+            { kind = "linear", outputs = 5 }]"#,
+            &format!("network.weights={weights}"),
+        ])?;
+    }
+    Ok(())
 }
 
 /// As in the reference: batch norm by step, a bias in the last layer, dropout, counts.

@@ -42,21 +42,29 @@ fn weighted(x: &Tensor, seed: u64) -> Result<Tensor> {
     (x * random(seed, -1.0, 1.0, x.dims())?)?.sum_all()
 }
 
-/// The same sums by gathering every window, then a matrix product.
+/// A map with zeros around it.
+fn padded(map: &Tensor, [rows, columns]: [usize; 2]) -> Result<Tensor> {
+    map.pad_with_zeros(1, rows, rows)?
+        .pad_with_zeros(2, columns, columns)
+}
+
+/// The same sums by gathering every window of the padded map, then a matrix product.
 fn plain_convolution(shape: &Synapse, input: &Tensor, taps: &Tensor) -> Result<Tensor> {
     let (rows, columns) = (shape.out_height(), shape.out_width());
-    let (k, run) = (shape.kernel, shape.kernel * shape.channels);
+    let [height, width] = shape.kernel;
+    let (run, padded_width) = (width * shape.channels, shape.width + 2 * shape.padding[1]);
     let mut indices = Vec::new();
     for (oy, ox) in (0..rows * columns).map(|point| (point / columns, point % columns)) {
-        for ky in 0..k {
-            let first = (oy * shape.stride + ky) * shape.width + ox * shape.stride;
+        for ky in 0..height {
+            let first = (oy * shape.stride[0] + ky) * padded_width + ox * shape.stride[1];
             indices.extend((0..run).map(|i| (first * shape.channels + i) as u32));
         }
     }
     let samples = input.dim(0)?;
     let indices = Tensor::new(indices, &Device::Cpu)?;
-    let windows = input.flatten_from(1)?.index_select(&indices, 1)?;
-    let windows = windows.reshape((samples * rows * columns, k * run))?;
+    let input = padded(input, shape.padding)?.flatten_from(1)?;
+    let windows = input.index_select(&indices, 1)?;
+    let windows = windows.reshape((samples * rows * columns, height * run))?;
     windows
         .matmul(taps)?
         .reshape((samples, rows, columns, shape.outputs))
@@ -66,8 +74,8 @@ fn check_synapse(shape: Synapse, samples: usize) -> Result<()> {
     let dims = [samples, shape.height, shape.width, shape.channels];
     let graded = random(1, -1.0, 1.0, &dims)?;
     let input = Var::from_tensor(&(graded * random_spikes(2, 0.3, &dims)?)?)?;
-    let side = shape.kernel * shape.kernel * shape.channels;
-    let taps = Var::from_tensor(&random(3, -1.0, 1.0, &[side, shape.outputs])?)?;
+    let count = shape.kernel.iter().product::<usize>() * shape.channels;
+    let taps = Var::from_tensor(&random(3, -1.0, 1.0, &[count, shape.outputs])?)?;
     let ours = shape.sums(&input, &taps)?;
     let plain = plain_convolution(&shape, &input, &taps)?;
     assert_close("sums", &ours, &plain, 1e-4)?;
@@ -84,68 +92,85 @@ fn check_synapse(shape: Synapse, samples: usize) -> Result<()> {
     Ok(())
 }
 
+/// Height, width and channels of the map; kernel, stride and padding; outputs.
+const fn shape(
+    [height, width, channels]: [usize; 3],
+    [kernel, stride, padding]: [[usize; 2]; 3],
+    outputs: usize,
+) -> Synapse {
+    Synapse {
+        height,
+        width,
+        channels,
+        kernel,
+        stride,
+        padding,
+        outputs,
+        input_gradient: true,
+    }
+}
+
+/// Square and rectangular kernels, even and uneven strides and paddings, windows that lie in the
+/// padding alone or are the whole padded map.
+pub(super) const SHAPES: [Synapse; 12] = [
+    shape([8, 7, 3], [[3, 3], [1, 1], [0, 0]], 5),
+    shape([9, 8, 2], [[4, 4], [2, 2], [0, 0]], 32),
+    shape([6, 6, 1], [[6, 6], [2, 2], [0, 0]], 70),
+    shape([5, 9, 4], [[2, 2], [3, 3], [0, 0]], 33),
+    shape([1, 40, 1], [[1, 7], [1, 4], [0, 0]], 16),
+    shape([1, 21, 5], [[1, 5], [1, 2], [0, 2]], 70),
+    shape([21, 1, 5], [[5, 1], [2, 1], [2, 0]], 9),
+    shape([7, 9, 2], [[2, 5], [3, 1], [1, 0]], 11),
+    shape([4, 6, 3], [[3, 2], [1, 2], [2, 3]], 8),
+    shape([3, 4, 2], [[5, 6], [1, 1], [1, 1]], 6),
+    shape([1, 1, 7], [[3, 2], [2, 1], [1, 2]], 4),
+    shape([1, 1, 40], [[1, 1], [1, 1], [0, 0]], 10),
+];
+
 #[test]
 fn synapse_is_a_convolution() -> Result<()> {
-    let input_gradient = true;
-    for (height, width, channels, kernel, stride, outputs) in [
-        (8, 7, 3, 3, 1, 5),
-        (9, 8, 2, 4, 2, 32),
-        (6, 6, 1, 6, 2, 70),
-        (5, 9, 4, 2, 3, 33),
-    ] {
-        let shape = Synapse {
-            height,
-            width,
-            channels,
-            kernel,
-            stride,
-            outputs,
-            input_gradient,
-        };
+    for shape in SHAPES {
         check_synapse(shape, 35)?;
     }
     Ok(())
 }
 
 #[test]
-fn synapse_of_one_point_is_linear() -> Result<()> {
-    let (height, width, kernel, stride, input_gradient) = (1, 1, 1, 1, true);
-    let shape = Synapse {
-        height,
-        width,
-        channels: 40,
-        kernel,
-        stride,
-        outputs: 10,
-        input_gradient,
-    };
-    check_synapse(shape, 70)
-}
-
-#[test]
 fn binarised_taps_are_the_pooled_convolution() -> Result<()> {
-    let (samples, outputs, kernel, channels) = (3, 4, 3, 2);
-    for pool in [1, 2, 3] {
-        let side = kernel + pool - 1;
-        let map = side + 2 * pool;
-        let input = random(1, -1.0, 1.0, &[samples, map, map, channels])?;
-        let latent =
-            Var::from_tensor(&random(2, -1.5, 1.5, &[outputs, kernel, kernel, channels])?)?;
-        let taps = Binarise {
+    let (samples, outputs, channels) = (3, 4, 2);
+    for (kernel, stride, padding, pool) in [
+        ([3, 3], [1, 1], [0, 0], [1, 1]),
+        ([3, 3], [1, 1], [0, 0], [2, 2]),
+        ([3, 3], [1, 1], [0, 0], [3, 3]),
+        ([1, 4], [1, 1], [0, 0], [1, 2]),
+        ([1, 4], [1, 3], [0, 2], [1, 3]),
+        ([3, 2], [2, 1], [1, 0], [2, 3]),
+        // Between the pooled places of the kernel are taps of no weight.
+        ([2, 1], [3, 2], [1, 3], [2, 2]),
+    ] {
+        let binarise = Binarise {
             outputs,
             kernel,
+            stride,
             channels,
             pool,
             weights: Weights::Binary,
             cut: true,
-        }
-        .taps(&latent)?;
+        };
+        // Three windows of the pooling on each side: candle's gradient knows none that is cut.
+        let [height, width] = [0, 1]
+            .map(|side| binarise.window()[side] + 2 * binarise.pitch()[side] - 2 * padding[side]);
+        let input = random(1, -1.0, 1.0, &[samples, height, width, channels])?;
+        let dims = [outputs, kernel[0], kernel[1], channels];
+        let latent = Var::from_tensor(&random(2, -1.5, 1.5, &dims)?)?;
+        let taps = binarise.taps(&latent)?;
         let shape = Synapse {
-            height: map,
-            width: map,
+            height,
+            width,
             channels,
-            kernel: side,
-            stride: pool,
+            kernel: binarise.window(),
+            stride: binarise.pitch(),
+            padding,
             outputs,
             input_gradient: false,
         };
@@ -156,11 +181,18 @@ fn binarised_taps_are_the_pooled_convolution() -> Result<()> {
         let sign = ((latent.ge(0.0)?.to_dtype(candle_core::DType::F32)? * 2.0)? - 1.0)?;
         let through = (latent.as_tensor() * inside)?;
         let binary = ((sign - through.detach())? + through)?;
-        let plain = input
+        let every = |size: usize, stride: usize| {
+            let places = (0..size as u32).step_by(stride);
+            Tensor::from_iter(places, &Device::Cpu)
+        };
+        let sums = padded(&input, padding)?
             .permute((0, 3, 1, 2))?
             .contiguous()?
-            .conv2d(&binary.permute((0, 3, 1, 2))?.contiguous()?, 0, 1, 1, 1)?
-            .avg_pool2d(pool)?
+            .conv2d(&binary.permute((0, 3, 1, 2))?.contiguous()?, 0, 1, 1, 1)?;
+        let plain = sums
+            .index_select(&every(sums.dim(2)?, stride[0])?, 2)?
+            .index_select(&every(sums.dim(3)?, stride[1])?, 3)?
+            .avg_pool2d((pool[0], pool[1]))?
             .permute((0, 2, 3, 1))?
             .contiguous()?;
         assert_close("sums", &ours, &plain, 1e-4)?;
@@ -179,9 +211,10 @@ fn the_sign_of_zero_is_plus_one() -> Result<()> {
     let latent = Tensor::new(&[[[[0f32, -0.0, -1e-9]]]], &Device::Cpu)?;
     let binarise = Binarise {
         outputs: 1,
-        kernel: 1,
+        kernel: [1, 1],
+        stride: [1, 1],
         channels: 3,
-        pool: 1,
+        pool: [1, 1],
         weights: Weights::Binary,
         cut: true,
     };
@@ -415,9 +448,10 @@ fn float_taps_are_the_weights_and_pass_the_gradient_uncut() -> Result<()> {
     let latent = Var::from_tensor(&random(2, -1.5, 1.5, &[3, 1, 1, 5])?)?;
     let taps = Binarise {
         outputs: 3,
-        kernel: 1,
+        kernel: [1, 1],
+        stride: [1, 1],
         channels: 5,
-        pool: 1,
+        pool: [1, 1],
         weights: Weights::Float,
         cut: true,
     }

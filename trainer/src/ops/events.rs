@@ -26,22 +26,22 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// Calls `f(tap, value)` for every event in the window of output point `(oy, ox)`.
+    /// Calls `f(tap, value)` for every event in the window of an output point, row and column.
     #[inline(always)]
     pub(super) fn in_window(
         &self,
         shape: &Synapse,
-        (oy, ox): (usize, usize),
+        point: (usize, usize),
         mut f: impl FnMut(usize, f32),
     ) {
-        let run = shape.kernel * shape.channels;
-        for ky in 0..shape.kernel {
-            let first = (oy * shape.stride + ky) * shape.width + ox * shape.stride;
-            let (from, to) = (self.starts[first], self.starts[first + shape.kernel]);
+        let channels = shape.channels;
+        shape.rows_of(point, |ky, first, count, skipped| {
+            let (from, to) = (self.starts[first], self.starts[first + count]);
+            let tap = (ky * shape.kernel[1] + skipped) * channels;
             for (place, value) in &self.events[from as usize..to as usize] {
-                f(*place as usize + ky * run - first * shape.channels, *value);
+                f(*place as usize + tap - first * channels, *value);
             }
-        }
+        });
     }
 }
 

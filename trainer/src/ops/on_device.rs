@@ -15,7 +15,7 @@ const WINDOW_VALUES: usize = 1 << 26;
 
 impl Synapse {
     pub(super) fn sums_on_device(&self, input: &Tensor, taps: &Tensor) -> Result<Tensor> {
-        let (input, taps) = (self.points_of(input)?, taps.detach());
+        let (input, taps) = (self.padded_points(input)?, taps.detach());
         let blocks = self.blocks(&input)?;
         let sums = blocks.map(|(from, n)| self.windows(&input.narrow(0, from, n)?)?.matmul(&taps));
         let sums = Tensor::cat(&sums.collect::<Result<Vec<_>>>()?, 0)?;
@@ -29,11 +29,10 @@ impl Synapse {
         taps: &Tensor,
         grad: &Tensor,
     ) -> Result<Tensor> {
-        let input = self.points_of(input)?;
-        let points = self.out_height() * self.out_width();
+        let input = self.padded_points(input)?;
         let grad = grad
             .detach()
-            .reshape((input.dim(0)?, points, self.outputs))?;
+            .reshape((input.dim(0)?, self.points(), self.outputs))?;
         let mut sum = taps.zeros_like()?;
         for (from, n) in self.blocks(&input)? {
             let windows = self.windows(&input.narrow(0, from, n)?)?;
@@ -49,64 +48,74 @@ impl Synapse {
         taps: &Tensor,
         grad: &Tensor,
     ) -> Result<Tensor> {
-        let points = self.out_height() * self.out_width();
         let samples = input.dim(0)?;
-        let grad = grad.detach().reshape((samples, points, self.outputs))?;
+        let grad = grad
+            .detach()
+            .reshape((samples, self.points(), self.outputs))?;
         let transposed = taps.detach().t()?;
         let places = self.places(input.device())?;
-        let map = (self.height * self.width, self.channels);
+        let ([rows, columns], [top, left]) = (self.padded(), self.padding);
         let blocks = self.blocks(input)?.map(|(from, n)| {
             let grad = grad.narrow(0, from, n)?.flatten(0, 1)?;
-            let columns = grad.matmul(&transposed)?;
-            match &places {
-                None => columns.reshape((n, map.0, map.1)),
+            let windows = grad.matmul(&transposed)?;
+            let map = match &places {
+                None => windows,
                 Some(places) => {
-                    let columns = columns.reshape((n, places.elem_count(), self.channels))?;
-                    let zeros = Tensor::zeros((n, map.0, map.1), DType::F32, input.device())?;
-                    zeros.index_add(places, &columns, 1)
+                    let windows = windows.reshape((n, places.elem_count(), self.channels))?;
+                    let shape = (n, rows * columns, self.channels);
+                    let zeros = Tensor::zeros(shape, DType::F32, input.device())?;
+                    zeros.index_add(places, &windows, 1)?
                 }
-            }
+            };
+            let map = map.reshape((n, rows, columns, self.channels))?;
+            let map = map.narrow(1, top, self.height)?;
+            map.narrow(2, left, self.width)?.contiguous()
         });
         Tensor::cat(&blocks.collect::<Result<Vec<_>>>()?, 0)?.reshape(input.shape())
     }
 
-    /// `[n, height * width, channels]` of the input.
-    fn points_of(&self, input: &Tensor) -> Result<Tensor> {
-        let shape = (input.dim(0)?, self.height * self.width, self.channels);
-        input.detach().reshape(shape)
+    /// `[n, rows * columns, channels]` of the input with its padding.
+    fn padded_points(&self, input: &Tensor) -> Result<Tensor> {
+        let shape = (input.dim(0)?, self.height, self.width, self.channels);
+        let mut map = input.detach().reshape(shape)?;
+        for (side, &padding) in self.padding.iter().enumerate() {
+            if padding > 0 {
+                map = map.pad_with_zeros(1 + side, padding, padding)?;
+            }
+        }
+        map.flatten(1, 2)
     }
 
     /// First sample and number of samples whose windows are held at a time.
     fn blocks(&self, input: &Tensor) -> Result<impl Iterator<Item = (usize, usize)> + use<>> {
-        let points = self.out_height() * self.out_width();
-        let per_sample = points * self.kernel * self.kernel * self.channels;
+        let per_sample = self.points() * self.taps();
         let (samples, most) = (input.dim(0)?, (WINDOW_VALUES / per_sample).max(1));
         let block = move |from| (from, most.min(samples - from));
         Ok((0..samples).step_by(most).map(block))
     }
 
-    /// `[n * points, kernel * kernel * channels]`: what every output point sees.
+    /// `[n * points, taps]`: what every output point sees of a padded input.
     fn windows(&self, input: &Tensor) -> Result<Tensor> {
-        let inputs = self.kernel * self.kernel * self.channels;
         let windows = match self.places(input.device())? {
             None => input.clone(),
             Some(places) => input.contiguous()?.index_select(&places, 1)?,
         };
-        windows.reshape(((), inputs))
+        windows.reshape(((), self.taps()))
     }
 
-    /// The points of the input map in all windows, one after the other; `None` where the one window
+    /// The points of the padded map in all windows, one after the other; `None` where the one window
     /// is the map.
     fn places(&self, device: &Device) -> Result<Option<Tensor>> {
-        if self.kernel == self.height && self.kernel == self.width {
+        let ([_, width], [rows, columns]) = (self.padded(), self.kernel);
+        if self.kernel == self.padded() {
             return Ok(None);
         }
         let mut places = Vec::new();
         for oy in 0..self.out_height() {
             for ox in 0..self.out_width() {
-                for ky in 0..self.kernel {
-                    let first = (oy * self.stride + ky) * self.width + ox * self.stride;
-                    places.extend((first..first + self.kernel).map(|place| place as u32));
+                for ky in 0..rows {
+                    let first = (oy * self.stride[0] + ky) * width + ox * self.stride[1];
+                    places.extend((first..first + columns).map(|place| place as u32));
                 }
             }
         }
@@ -116,33 +125,39 @@ impl Synapse {
 
 impl Binarise {
     pub(super) fn taps_on_device(&self, latent: &Tensor) -> Result<Tensor> {
-        let (k, p) = (self.kernel, self.pool);
-        let latent = latent.detach();
+        let ([kh, kw], latent) = (self.kernel, latent.detach());
         let weights = match self.weights {
             Weights::Float => latent,
             Weights::Binary => ((latent.ge(0f32)?.to_dtype(DType::F32)? * 2.0)? - 1.0)?,
         };
         let weights = (weights * f64::from(self.scale()))?
-            .reshape((self.outputs, k, k, self.channels))?
+            .reshape((self.outputs, kh, kw, self.channels))?
             .permute((1, 2, 3, 0))?
             .contiguous()?;
-        let shape = (self.side(), self.side(), self.channels, self.outputs);
+        let [rows, columns] = self.window();
+        let shape = (rows, columns, self.channels, self.outputs);
         let mut taps = Tensor::zeros(shape, DType::F32, weights.device())?;
-        for (a, b) in (0..p * p).map(|i| (i / p, i % p)) {
-            let moved = weights.pad_with_zeros(0, a, p - 1 - a)?;
-            taps = (taps + moved.pad_with_zeros(1, b, p - 1 - b)?)?;
+        for (y, x) in self.pooled_places() {
+            let moved = weights.pad_with_zeros(0, y, rows - kh - y)?;
+            taps = (taps + moved.pad_with_zeros(1, x, columns - kw - x)?)?;
         }
-        taps.reshape((self.side() * self.side() * self.channels, self.outputs))
+        taps.reshape((rows * columns * self.channels, self.outputs))
+    }
+
+    /// Where the kernel stands in the window, for each place of the pooling.
+    fn pooled_places(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let ([sh, sw], [ph, pw]) = (self.stride, self.pool);
+        (0..ph * pw).map(move |place| (place / pw * sh, place % pw * sw))
     }
 
     pub(super) fn gradient_on_device(&self, latent: &Tensor, grad: &Tensor) -> Result<Tensor> {
-        let (k, p) = (self.kernel, self.pool);
+        let ([kh, kw], [rows, columns]) = (self.kernel, self.window());
         let latent = latent.detach();
-        let shape = (self.side(), self.side(), self.channels, self.outputs);
+        let shape = (rows, columns, self.channels, self.outputs);
         let grad = grad.detach().reshape(shape)?;
-        let mut sum = Tensor::zeros((k, k, shape.2, shape.3), DType::F32, grad.device())?;
-        for (a, b) in (0..p * p).map(|i| (i / p, i % p)) {
-            sum = (sum + grad.narrow(0, a, k)?.narrow(1, b, k)?)?;
+        let mut sum = Tensor::zeros((kh, kw, shape.2, shape.3), DType::F32, grad.device())?;
+        for (y, x) in self.pooled_places() {
+            sum = (sum + grad.narrow(0, y, kh)?.narrow(1, x, kw)?)?;
         }
         let result = (sum * f64::from(self.scale()))?
             .permute((3, 0, 1, 2))?
@@ -251,6 +266,7 @@ mod tests {
     use rand::RngExt;
 
     use super::*;
+    use crate::ops::check::SHAPES;
     use crate::ops::norm::BatchNorm;
     use crate::seed::{Purpose, stream};
 
@@ -272,23 +288,10 @@ mod tests {
 
     #[test]
     fn synaptic_sums_and_their_gradients_are_those_of_the_cpu() -> Result<()> {
-        for (height, width, channels, kernel, stride, outputs) in [
-            (8, 7, 3, 3, 1, 5),
-            (9, 8, 2, 4, 2, 32),
-            (6, 6, 1, 6, 2, 70),
-            (1, 1, 40, 1, 1, 10),
-        ] {
-            let synapse = Synapse {
-                height,
-                width,
-                channels,
-                kernel,
-                stride,
-                outputs,
-                input_gradient: true,
-            };
-            let input = random(1, &[35, height, width, channels])?;
-            let taps = random(2, &[kernel * kernel * channels, outputs])?;
+        for synapse in SHAPES {
+            let (height, width) = (synapse.height, synapse.width);
+            let input = random(1, &[35, height, width, synapse.channels])?;
+            let taps = random(2, &[synapse.taps(), synapse.outputs])?;
             let sums = synapse.sums(&input, &taps)?;
             assert_close("sums", &synapse.sums_on_device(&input, &taps)?, &sums, 1e-4)?;
             let grad = random(3, sums.dims())?;
@@ -306,21 +309,24 @@ mod tests {
 
     #[test]
     fn taps_and_their_gradients_are_those_of_the_cpu() -> Result<()> {
-        for (pool, weights, cut) in [
-            (1, Weights::Binary, true),
-            (2, Weights::Binary, true),
-            (3, Weights::Binary, false),
-            (2, Weights::Float, true),
+        for (kernel, stride, pool, weights, cut) in [
+            ([3, 3], [1, 1], [1, 1], Weights::Binary, true),
+            ([3, 3], [1, 1], [2, 2], Weights::Binary, true),
+            ([3, 3], [1, 1], [3, 3], Weights::Binary, false),
+            ([3, 3], [1, 1], [2, 2], Weights::Float, true),
+            ([1, 5], [1, 2], [1, 3], Weights::Binary, true),
+            ([3, 2], [1, 3], [2, 2], Weights::Binary, true),
         ] {
             let binarise = Binarise {
                 outputs: 4,
-                kernel: 3,
+                kernel,
+                stride,
                 channels: 2,
                 pool,
                 weights,
                 cut,
             };
-            let latent = random(4, &[4, 3, 3, 2])?;
+            let latent = random(4, &[4, kernel[0], kernel[1], 2])?;
             let taps = binarise.taps(&latent)?;
             assert_close("taps", &binarise.taps_on_device(&latent)?, &taps, 1e-6)?;
             let grad = random(5, taps.dims())?;

@@ -14,21 +14,24 @@ const PAIRS_AT_ONCE: usize = 1 << 14;
 
 /// The taps of a binarised layer, from its latent weights `[out][ky][kx][in]`.
 ///
-/// A convolution followed by average pooling with a window of `p` is one convolution with the
-/// stride `p` and a kernel of side `k + p - 1`, whose taps are the sums of the binary weights over
-/// the window, divided by `p * p`. The taps are exact in `f32` for the usual windows of 1 and 2.
+/// A convolution with the stride `s` followed by average pooling with a window of `p` is, on each
+/// side, one convolution with the stride `s p` and a kernel of `k + (p - 1) s`, whose taps are the
+/// sums of the binary weights over the window, divided by its area. The taps are exact in `f32` for
+/// the usual windows of 1 and 2. Pairs are rows, then columns.
 ///
 /// Backward goes straight through the sign. Float weights are taken as they are.
 #[derive(Debug, Clone, Copy)]
 pub struct Binarise {
     /// Outputs of the layer.
     pub outputs: usize,
-    /// Side of the binary kernel; 1 for a linear layer.
-    pub kernel: usize,
+    /// Rows and columns of the binary kernel; 1 x 1 for a linear layer.
+    pub kernel: [usize; 2],
+    /// Rows and columns between positions of the binary kernel.
+    pub stride: [usize; 2],
     /// Input channels; all inputs for a linear layer.
     pub channels: usize,
-    /// Side of the average-pooling window, 1 for none.
-    pub pool: usize,
+    /// Rows and columns of the average-pooling window, 1 x 1 for none.
+    pub pool: [usize; 2],
     /// What a weight is in the forward pass.
     pub weights: Weights,
     /// Whether the gradient of a binary weight is cut where its latent value lies outside
@@ -48,15 +51,31 @@ pub enum Weights {
 }
 
 impl Binarise {
-    /// Side of the kernel with pooling folded in.
-    pub fn side(&self) -> usize {
-        self.kernel + self.pool - 1
+    /// Rows and columns of the kernel with pooling folded in.
+    pub fn window(&self) -> [usize; 2] {
+        let Self {
+            kernel: [kh, kw],
+            stride: [sh, sw],
+            pool: [ph, pw],
+            ..
+        } = self;
+        [kh + (ph - 1) * sh, kw + (pw - 1) * sw]
     }
 
-    /// Taps `[side * side * channels, outputs]` of the latent weights.
+    /// Rows and columns between positions of that kernel.
+    pub fn pitch(&self) -> [usize; 2] {
+        [0, 1].map(|side| self.stride[side] * self.pool[side])
+    }
+
+    /// Weights of an output.
+    pub(super) fn weights_of_output(&self) -> usize {
+        self.kernel[0] * self.kernel[1] * self.channels
+    }
+
+    /// Taps `[window rows * window columns * channels, outputs]` of the latent weights.
     ///
     /// # Errors
-    /// If `latent` does not have `outputs * kernel * kernel * channels` values.
+    /// If `latent` does not have a value for each output, place of the kernel and channel.
     pub fn taps(self, latent: &Tensor) -> Result<Tensor> {
         if on_host(latent) {
             latent.apply_op1(self)
@@ -76,7 +95,7 @@ impl Binarise {
         let mut result = vec![0.0; latent.elem_count()];
         let scale = self.scale();
         with_values(grad, |grad| {
-            if self.pool == 1 {
+            if self.pool == [1, 1] {
                 transpose(grad, self.outputs, &mut result, |grad| grad);
             } else {
                 self.for_each_pair(|from, to| result[from] += scale * grad[to]);
@@ -102,18 +121,19 @@ impl Binarise {
     }
 
     pub(super) fn scale(&self) -> f32 {
-        1.0 / (self.pool * self.pool) as f32
+        1.0 / (self.pool[0] * self.pool[1]) as f32
     }
 
     /// Calls `f(latent index, tap index)` for every pair of a weight and a tap it takes part in.
     fn for_each_pair(&self, mut f: impl FnMut(usize, usize)) {
-        let (k, p, c) = (self.kernel, self.pool, self.channels);
+        let ([kh, kw], [ph, pw]) = (self.kernel, self.pool);
+        let ([sh, sw], [_, width]) = (self.stride, self.window());
         for o in 0..self.outputs {
-            for (ky, kx) in (0..k * k).map(|i| (i / k, i % k)) {
-                for (a, b) in (0..p * p).map(|i| (i / p, i % p)) {
-                    let from = ((o * k + ky) * k + kx) * c;
-                    let to = ((ky + a) * self.side() + kx + b) * c;
-                    for i in 0..c {
+            for (ky, kx) in (0..kh * kw).map(|i| (i / kw, i % kw)) {
+                for (a, b) in (0..ph * pw).map(|i| (i / pw, i % pw)) {
+                    let from = ((o * kh + ky) * kw + kx) * self.channels;
+                    let to = ((ky + a * sh) * width + kx + b * sw) * self.channels;
+                    for i in 0..self.channels {
                         f(from + i, (to + i) * self.outputs + o);
                     }
                 }
@@ -143,11 +163,11 @@ impl CustomOp1 for Binarise {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let latent = operand(storage, layout)?;
-        let expected = self.outputs * self.kernel * self.kernel * self.channels;
+        let expected = self.outputs * self.weights_of_output();
         if latent.len() != expected {
             candle_core::bail!("{} latent weights, expected {expected}", latent.len());
         }
-        let inputs = self.side() * self.side() * self.channels;
+        let inputs = self.window().iter().product::<usize>() * self.channels;
         let mut taps = vec![0.0; inputs * self.outputs];
         let scale = self.scale();
         let weight = |latent: f32| match self.weights {
@@ -155,7 +175,7 @@ impl CustomOp1 for Binarise {
             Weights::Binary if latent >= 0.0 => scale,
             Weights::Binary => -scale,
         };
-        if self.pool == 1 {
+        if self.pool == [1, 1] {
             transpose(latent, inputs, &mut taps, weight);
         } else {
             self.for_each_pair(|from, to| taps[to] += weight(latent[from]));

@@ -30,8 +30,9 @@ type Lanes = [f32; LANES];
 pub struct Signs {
     codes: Vec<u8>,
     groups: usize,
-    kernel: usize,
-    pool: usize,
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    pool: [usize; 2],
 }
 
 impl Binarise {
@@ -44,7 +45,7 @@ impl Binarise {
             return Ok(None);
         }
         let groups = self.outputs.div_ceil(GROUP);
-        let taps = self.kernel * self.kernel * self.channels;
+        let taps = self.weights_of_output();
         let mut codes = vec![0; taps * groups];
         with_values(latent, |latent| {
             for (output, weights) in latent.chunks_exact(taps).enumerate() {
@@ -59,6 +60,7 @@ impl Binarise {
             codes,
             groups,
             kernel: self.kernel,
+            stride: self.stride,
             pool: self.pool,
         }))
     }
@@ -76,6 +78,27 @@ pub(super) struct Scratch {
 }
 
 impl Signs {
+    /// Rows and columns of what the binary kernel reads from the first places of the pooling
+    /// windows: the padded map without the pooling's margin.
+    fn map_of(&self, shape: &Synapse) -> [usize; 2] {
+        [0, 1].map(|side| shape.padded()[side] - (self.pool[side] - 1) * self.stride[side])
+    }
+
+    /// The places of that map, of one side, whose windows pass on to the input's place `at`.
+    fn sources(
+        &self,
+        shape: &Synapse,
+        side: usize,
+        at: usize,
+    ) -> impl Iterator<Item = usize> + use<> {
+        let (padded, size) = (at + shape.padding[side], self.map_of(shape)[side]);
+        let stride = self.stride[side];
+        let places = (0..self.pool[side]).rev();
+        places
+            .filter_map(move |place| padded.checked_sub(place * stride))
+            .filter(move |source| *source < size)
+    }
+
     /// Writes the gradient of the input `[n, height, width, channels]` from that of the sums.
     pub(super) fn input_gradient(
         &self,
@@ -88,7 +111,7 @@ impl Signs {
         let grads = grad.chunks(LANES * shape.points() * shape.outputs);
         for (result, grad) in blocks.zip(grads) {
             add_windows(self, shape, grad, scratch);
-            pool_back(shape, self.pool, &scratch.map, result);
+            pool_back(self, shape, &scratch.map, result);
         }
     }
 }
@@ -97,9 +120,8 @@ impl Signs {
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
 fn add_windows(signs: &Signs, shape: &Synapse, grad: &[f32], scratch: &mut Scratch) {
     let (outputs, out_width) = (shape.outputs, shape.out_width());
-    let (run, stride) = (signs.kernel * shape.channels, shape.stride);
-    // The map without the pooling's margin.
-    let (height, width) = (shape.height - signs.pool + 1, shape.width - signs.pool + 1);
+    let run = signs.kernel[1] * shape.channels;
+    let [height, width] = signs.map_of(shape);
     let Scratch {
         values,
         tables,
@@ -115,7 +137,8 @@ fn add_windows(signs: &Signs, shape: &Synapse, grad: &[f32], scratch: &mut Scrat
         for (table, values) in tables.iter_mut().zip(values.chunks(GROUP)) {
             tabulate(values, table);
         }
-        let (y, x) = (point / out_width * stride, point % out_width * stride);
+        let (y, x) = (point / out_width, point % out_width);
+        let (y, x) = (y * shape.stride[0], x * shape.stride[1]);
         let codes = signs.codes.chunks_exact(run * signs.groups);
         for (ky, codes) in codes.enumerate() {
             let row = &mut map[((y + ky) * width + x) * shape.channels..][..run];
@@ -178,17 +201,16 @@ fn add(sum: &mut Lanes, x: &Lanes) {
 
 /// Means over the windows of a pooling, run back, of `map` into the samples' inputs.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
-fn pool_back(shape: &Synapse, pool: usize, map: &[Lanes], result: &mut [f32]) {
-    let (height, width) = (shape.height - pool + 1, shape.width - pool + 1);
-    let (channels, scale) = (shape.channels, 1.0 / (pool * pool) as f32);
+fn pool_back(signs: &Signs, shape: &Synapse, map: &[Lanes], result: &mut [f32]) {
+    let ([_, width], channels) = (signs.map_of(shape), shape.channels);
+    let scale = 1.0 / (signs.pool[0] * signs.pool[1]) as f32;
     let mut sums = [[0.0; LANES]; LANES];
     for (y, x) in (0..shape.height * shape.width).map(|i| (i / shape.width, i % shape.width)) {
-        let rows = (y + 1).saturating_sub(pool)..height.min(y + 1);
         for from in (0..channels).step_by(LANES) {
             let sums = &mut sums[..LANES.min(channels - from)];
             sums.fill([0.0; LANES]);
-            for row in rows.clone() {
-                for column in (x + 1).saturating_sub(pool)..width.min(x + 1) {
+            for row in signs.sources(shape, 0, y) {
+                for column in signs.sources(shape, 1, x) {
                     let map = &map[(row * width + column) * channels + from..][..sums.len()];
                     let sums = sums.as_flattened_mut().iter_mut();
                     for (sum, x) in sums.zip(map.as_flattened()) {

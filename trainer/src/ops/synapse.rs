@@ -24,8 +24,8 @@ const UNFOLDED_VALUES: usize = 1 << 21;
 /// Outputs whose sums stay in registers.
 const BLOCK: usize = 64;
 
-/// The shape of a layer's synapses: a convolution without padding. A linear layer is a
-/// convolution with a kernel of 1 over a map of one point.
+/// The shape of a layer's synapses: a convolution with zero padding; pairs are rows, then columns.
+/// A linear layer is a convolution with a kernel of 1 x 1 over a map of one point.
 #[derive(Debug, Clone, Copy)]
 pub struct Synapse {
     /// Rows of the input map.
@@ -34,10 +34,12 @@ pub struct Synapse {
     pub width: usize,
     /// Channels of the input map.
     pub channels: usize,
-    /// Side of the kernel.
-    pub kernel: usize,
-    /// Stride in both directions.
-    pub stride: usize,
+    /// Rows and columns of the kernel.
+    pub kernel: [usize; 2],
+    /// Rows and columns between windows.
+    pub stride: [usize; 2],
+    /// Rows and columns of zeros on each side of the map.
+    pub padding: [usize; 2],
     /// Output channels.
     pub outputs: usize,
     /// Whether backward computes the gradient of the input; not needed for the network's input.
@@ -46,7 +48,7 @@ pub struct Synapse {
 
 impl Synapse {
     /// Synaptic sums `[n, rows, columns, outputs]` of `input`, `[n, ..]` with `height * width *
-    /// channels` values a sample, and `taps`, `[kernel * kernel * channels, outputs]`.
+    /// channels` values a sample, and `taps`, `[kernel rows * kernel columns * channels, outputs]`.
     ///
     /// # Errors
     /// If the shapes do not fit.
@@ -86,7 +88,7 @@ impl Synapse {
         }
         let gradient = with_values(input, |input| {
             with_values(grad, |grad| {
-                Ok(if self.inputs() == self.channels {
+                Ok(if self.is_linear() {
                     self.linear_tap_gradient(input, grad)
                 } else {
                     self.map_tap_gradient(input, grad)
@@ -110,12 +112,54 @@ impl Synapse {
 
     /// Rows of the output map.
     pub fn out_height(&self) -> usize {
-        (self.height - self.kernel) / self.stride + 1
+        (self.padded()[0] - self.kernel[0]) / self.stride[0] + 1
     }
 
     /// Columns of the output map.
     pub fn out_width(&self) -> usize {
-        (self.width - self.kernel) / self.stride + 1
+        (self.padded()[1] - self.kernel[1]) / self.stride[1] + 1
+    }
+
+    /// Rows and columns of the input map with its padding.
+    pub fn padded(&self) -> [usize; 2] {
+        let [rows, columns] = self.padding;
+        [self.height + 2 * rows, self.width + 2 * columns]
+    }
+
+    /// Inputs of one sum, padding included.
+    pub(super) fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1] * self.channels
+    }
+
+    fn is_linear(&self) -> bool {
+        self.inputs() == self.channels && self.padding == [0, 0]
+    }
+
+    /// Calls `f(kernel row, first point, points, skipped)` for the part of each kernel row at output
+    /// point `(oy, ox)` that lies in the map; `skipped` columns of the kernel before it lie in the
+    /// padding.
+    #[inline(always)]
+    pub(super) fn rows_of(
+        &self,
+        (oy, ox): (usize, usize),
+        mut f: impl FnMut(usize, usize, usize, usize),
+    ) {
+        let (top, left) = (oy * self.stride[0], ox * self.stride[1]);
+        let first = left.saturating_sub(self.padding[1]);
+        let end = (left + self.kernel[1]).saturating_sub(self.padding[1]);
+        let end = end.min(self.width);
+        if first >= end {
+            return;
+        }
+        let skipped = first + self.padding[1] - left;
+        for ky in 0..self.kernel[0] {
+            let Some(y) = (top + ky).checked_sub(self.padding[0]) else {
+                continue;
+            };
+            if y < self.height {
+                f(ky, y * self.width + first, end - first, skipped);
+            }
+        }
     }
 
     pub(super) fn inputs(&self) -> usize {
@@ -129,7 +173,7 @@ impl Synapse {
     /// The gradient of the taps of any layer, by partial sums over samples.
     fn map_tap_gradient(&self, input: &[f32], grad: &[f32]) -> Vec<f32> {
         let (inputs, results) = (self.inputs(), self.points() * self.outputs);
-        let len = self.kernel * self.kernel * self.channels * self.outputs;
+        let len = self.taps() * self.outputs;
         let samples = samples_per_sum(input.len() / inputs);
         let parts: Vec<Vec<f32>> = input
             .par_chunks(inputs * samples)
@@ -160,8 +204,7 @@ impl Synapse {
     }
 
     fn run_back(&self, taps: &Tensor, grad: &Tensor) -> Result<Vec<f32>> {
-        let unfolded = self.kernel * self.kernel * self.channels;
-        let per_sample = self.points() * unfolded;
+        let per_sample = self.points() * self.taps();
         let samples = grad.elem_count() / (self.points() * self.outputs);
         let at_once = (UNFOLDED_VALUES / per_sample).max(1);
         let grad = grad.reshape((samples, self.points(), self.outputs))?;
@@ -239,14 +282,14 @@ fn add_tap_gradient(shape: &Synapse, events: &Events, grad: &[f32], sum: &mut [f
 /// Adds the unfolded windows of a sample back into its map.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
 fn fold_sample(shape: &Synapse, columns: &[f32], sample: &mut [f32]) {
-    let run = shape.kernel * shape.channels;
-    for (point, window) in columns.chunks_exact(run * shape.kernel).enumerate() {
-        let (oy, ox) = (point / shape.out_width(), point % shape.out_width());
-        for (ky, row) in window.chunks_exact(run).enumerate() {
-            let y = oy * shape.stride + ky;
-            let start = (y * shape.width + ox * shape.stride) * shape.channels;
-            add_scaled(&mut sample[start..][..run], 1.0, row);
-        }
+    let run = shape.kernel[1] * shape.channels;
+    for (point, window) in columns.chunks_exact(shape.taps()).enumerate() {
+        let point = (point / shape.out_width(), point % shape.out_width());
+        shape.rows_of(point, |ky, first, count, skipped| {
+            let row = &window[ky * run + skipped * shape.channels..][..count * shape.channels];
+            let start = first * shape.channels;
+            add_scaled(&mut sample[start..][..row.len()], 1.0, row);
+        });
     }
 }
 
@@ -263,7 +306,7 @@ impl CustomOp2 for Synapse {
         taps_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (input, taps) = (operand(input, input_layout)?, operand(taps, taps_layout)?);
-        let expected = self.kernel * self.kernel * self.channels * self.outputs;
+        let expected = self.taps() * self.outputs;
         if !input.len().is_multiple_of(self.inputs()) || taps.len() != expected {
             candle_core::bail!(
                 "{:?} inputs and {:?} taps do not fit {self:?}",
@@ -311,8 +354,9 @@ mod tests {
             height: 1,
             width: 1,
             channels: 45,
-            kernel: 1,
-            stride: 1,
+            kernel: [1, 1],
+            stride: [1, 1],
+            padding: [0, 0],
             outputs: 37,
             input_gradient: false,
         };

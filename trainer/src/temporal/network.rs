@@ -215,8 +215,9 @@ impl Layer {
                 height: 1,
                 width: 1,
                 channels: inputs,
-                kernel: 1,
-                stride: 1,
+                kernel: [1, 1],
+                stride: [1, 1],
+                padding: [0, 0],
                 outputs,
                 input_gradient: index > 0,
             },
@@ -224,9 +225,10 @@ impl Layer {
             bias: parameter("bias", bias, vec![outputs])?,
             binarise: Binarise {
                 outputs,
-                kernel: 1,
+                kernel: [1, 1],
+                stride: [1, 1],
                 channels: inputs,
-                pool: 1,
+                pool: [1, 1],
                 weights: if condition.is_binary() {
                     Weights::Binary
                 } else {
