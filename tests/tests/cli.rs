@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;
 
-use bitspike_tests::cli::{Outcome, TINY, bitspike, command};
+use bitspike_tests::cli::{Outcome, TINY, bitspike, command, tiny_with};
 use bitspike_trainer::data::idx::Idx;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
 /// A folder with `tiny.toml` in it.
@@ -163,6 +163,46 @@ fn pictures_and_labels_of_ones_own_are_evaluated() {
         "--json",
     ];
     assert_eq!(document(&bitspike(dir.path(), &arguments))["samples"], 3);
+}
+
+/// Sides that differ go from the configuration into the model; wrong ones are named.
+#[test]
+fn a_convolution_may_have_two_sides() {
+    let dir = folder();
+    let layer = |sides: &str| {
+        let text = tiny_with(&[("kernel = 5, pool = 4", sides)]);
+        fs::write(dir.path().join("tiny.toml"), text).expect("the configuration is written");
+        bitspike(dir.path(), &["train", "tiny.toml", "--out", "run"])
+    };
+    for (sides, parts) in [
+        (
+            "kernel = [1, 7, 1]",
+            ["layer 1 has kernel = [1, 7, 1]", "[rows, columns]"],
+        ),
+        (
+            "kernel = 3, stride = [0, 1]",
+            ["layer 1 has stride = [0, 1]", "must be 1 to"],
+        ),
+        (
+            "kernel = [1, 40]",
+            ["layer 1 (conv): a kernel of 1 x 40", "28 x 28"],
+        ),
+    ] {
+        refused(&layer(sides), 2, &parts);
+    }
+    done(&layer(
+        "kernel = [2, 7], stride = [3, 1], padding = [0, 3], pool = [2, 4]",
+    ));
+    let inspected = document(&bitspike(dir.path(), &["inspect", "run", "--json"]));
+    let first = &inspected["layers"][0];
+    assert_eq!(first["kernel"], json!([2, 7]));
+    assert_eq!(first["stride"], json!([3, 1]));
+    assert_eq!(first["padding"], json!([0, 3]));
+    assert_eq!(first["pool"], json!({ "window": [2, 4], "stride": [2, 4] }));
+    // Rows 0 to 27 hold nine kernels, of which four pairs are pooled.
+    assert_eq!(first["shape_out"], json!([4, 7, 4]));
+    let evaluated = document(&bitspike(dir.path(), &["eval", "run", "--json"]));
+    assert_eq!(evaluated["samples"], 1000);
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub(super) const KEYS: &[&str] = &[
     "data.frames.value",
     "data.frames.group",
     "data.frames.polarity",
+    "data.frames.history",
     "data.source.format",
     "data.source.train",
     "data.source.test",

@@ -367,6 +367,7 @@ mod tests {
             "train.clip_gradient=1.0",
             "train.patience=3",
             "data.frames.step=1.0",
+            "data.frames.history=2",
             "data.source.format=csv",
             "data.source.train=a",
             "data.source.test=b",

@@ -34,11 +34,26 @@ pub struct Framing {
     /// What is done with the two polarities.
     #[serde(default)]
     pub polarity: Polarity,
+    /// Frames that a step sees, as further channels: its own, then those of the steps before it,
+    /// the latest first. 1 for its own alone.
+    #[serde(default = "own_frame", skip_serializing_if = "is_own_frame")]
+    pub history: u16,
 }
 
 fn no_grouping() -> u16 {
     1
 }
+
+fn own_frame() -> u16 {
+    1
+}
+
+fn is_own_frame(history: &u16) -> bool {
+    *history == 1
+}
+
+/// The most frames that a step sees.
+const MOST_HISTORY: u16 = 64;
 
 /// What a frame holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,11 +143,22 @@ impl Framing {
                 self.group, sensor.height, sensor.width
             )));
         }
-        let channels = match self.polarity {
+        if !(1..=MOST_HISTORY).contains(&self.history) {
+            return Err(Error::usage(format!(
+                "data.frames.history = {}: it must be 1 to {MOST_HISTORY} frames",
+                self.history
+            )));
+        }
+        let channels = self.channels_of_step(sensor) * usize::from(self.history);
+        Ok([height, width, channels])
+    }
+
+    /// Channels of one frame, without those before it.
+    fn channels_of_step(&self, sensor: Sensor) -> usize {
+        match self.polarity {
             Polarity::Both => usize::from(sensor.polarities),
             Polarity::Merged | Polarity::On | Polarity::Off => 1,
-        };
-        Ok([height, width, channels])
+        }
     }
 }
 
@@ -200,8 +226,13 @@ impl Frames {
             };
             let column = usize::from(event.x / group);
             let step = (f64::from(event.time) / microseconds) as usize;
-            if step < self.steps && row < height && column < width {
-                let unit = (row * width + column) * channels + channel;
+            if row >= height || column >= width {
+                continue;
+            }
+            let first = (row * width + column) * channels + channel;
+            let seen = (step..self.steps).take(framing.history.into());
+            for (later, step) in seen.enumerate() {
+                let unit = first + later * framing.channels_of_step(sensor);
                 // Fits: `new` has bounded steps * units.
                 places.push((step * self.units + unit) as u32);
             }
@@ -346,6 +377,28 @@ mod tests {
     }
 
     #[test]
+    fn a_step_sees_the_frames_before_it_as_channels() {
+        let events = [
+            event(0, 0, 0, 1),
+            event(2_000, 5, 3, 0),
+            event(9_000, 1, 0, 0),
+        ];
+        // Six channels a unit: two polarities now, a step ago and two steps ago.
+        let last = (3 * 6 + 5) * 6;
+        let expected = [
+            (0, 1, 1),
+            (1, 3, 1),
+            (2, 5, 1),
+            (2, last, 1),
+            (3, last + 2, 1),
+        ];
+        assert_eq!(entries("step = 1\nhistory = 3", &events, 4), expected);
+        let merged = [(0, 0, 1), (1, 1, 1), (2, 23 * 2, 1), (3, 23 * 2 + 1, 1)];
+        let text = "step = 1\nhistory = 2\npolarity = 'merged'";
+        assert_eq!(entries(text, &events, 4), merged);
+    }
+
+    #[test]
     fn counts_stop_at_255() {
         let events = [event(5, 1, 0, 0); 300];
         let text = "step = 1\nvalue = 'counts'";
@@ -391,6 +444,13 @@ mod tests {
                     ..framing.clone()
                 },
                 "data.frames.group",
+            ),
+            (
+                Framing {
+                    history: 0,
+                    ..framing.clone()
+                },
+                "data.frames.history",
             ),
         ] {
             let error = change.shape(CAMERA).unwrap_err().to_string();
