@@ -1,5 +1,7 @@
 //! Batches of training and evaluation: pixels to values from 0 to 1, shifted, turned and scaled at random.
 
+use std::ops::Range;
+
 use candle_core::{Device, Tensor};
 use rand::RngExt;
 use rayon::prelude::*;
@@ -19,6 +21,8 @@ pub(crate) struct Augmentation {
     pub(crate) shift: usize,
     /// Largest shift of a recording in time steps.
     pub(crate) shift_steps: usize,
+    /// Largest change of a recording's length, as a part of it.
+    pub(crate) stretch: f32,
     /// Largest rotation in degrees, either way.
     pub(crate) rotation: f32,
     /// Largest growth or shrinkage, as a part of the size.
@@ -34,6 +38,8 @@ struct Change {
     later: isize,
     /// Angle in radians and factor of the size; `None` leaves every pixel on the grid.
     turn: Option<(f32, f32)>,
+    /// Factor of the length; recordings only.
+    slower: Option<f32>,
 }
 
 impl Augmentation {
@@ -43,9 +49,10 @@ impl Augmentation {
             rotation,
             scale,
             shift_steps,
+            stretch,
             ..
         } = *self;
-        if shift == 0 && shift_steps == 0 && rotation == 0.0 && scale == 0.0 {
+        if shift == 0 && shift_steps == 0 && rotation == 0.0 && scale == 0.0 && stretch == 0.0 {
             return Change::default();
         }
         let key = [self.epoch, index as u64];
@@ -57,18 +64,20 @@ impl Augmentation {
             .then(|| ((rotation * part()).to_radians(), 1.0 + scale * part()));
         let steps = random.random_range(0..=2 * shift_steps as u64);
         let later = steps as isize - shift_steps as isize;
+        let slower = (stretch > 0.0).then(|| 1.0 + stretch * random.random_range(-1f32..=1.0));
         Change {
             down,
             right,
             later,
             turn,
+            slower,
         }
     }
 }
 
 /// A batch, changed where asked: `[indices, height, width, channels]` of `pixel / 255` of pictures,
-/// `[indices * steps, height, width, channels]` of spikes or counts of recordings, which are moved
-/// but not turned.
+/// `[indices * steps, height, width, channels]` of spikes or counts of recordings, which are moved,
+/// scaled and stretched but not turned.
 pub(crate) fn batch(
     samples: &Samples,
     indices: &[usize],
@@ -111,19 +120,26 @@ fn frame_batch(
         .zip(indices.par_iter())
         .for_each(|(values, &index)| {
             let change = augmentation.map_or(Change::default(), |a| a.draw(index));
+            let (size, length) = (change.turn.map_or(1.0, |turn| turn.1), change.slower);
+            let middle = |len: usize| (len - 1) as f32 / 2.0;
             // A cochlea has one row, which stays.
-            let down = if height == 1 { 0 } else { change.down };
-            let place = |at: usize, by: isize, len: usize| {
-                at.checked_add_signed(by).filter(|place| *place < len)
+            let (down, taller) = if height == 1 {
+                (0, 1.0)
+            } else {
+                (change.down, size)
             };
+            let rows = Moved::new(height, down, taller, middle(height));
+            let columns = Moved::new(width, change.right, size, middle(width));
+            let later = Moved::new(steps, change.later, length.unwrap_or(1.0), 0.0);
             for (step, unit, count) in frames.entries(index) {
                 let (pixel, channel) = (unit / channels, unit % channels);
-                let row = place(pixel / width, down, height);
-                let column = place(pixel % width, change.right, width);
-                let step = place(step, change.later, steps);
-                if let (Some(row), Some(column), Some(step)) = (row, column, step) {
-                    let unit = (row * width + column) * channels + channel;
-                    values[step * units + unit] = f32::from(count);
+                for step in later.places(step) {
+                    for row in rows.places(pixel / width) {
+                        for column in columns.places(pixel % width) {
+                            let unit = (row * width + column) * channels + channel;
+                            values[step * units + unit] = f32::from(count);
+                        }
+                    }
                 }
             }
         });
@@ -132,6 +148,33 @@ fn frame_batch(
         (indices.len() * steps, height, width, channels),
         &Device::Cpu,
     )?)
+}
+
+/// A side of a recording that is scaled about a point, then moved.
+#[derive(Debug, Clone, Copy)]
+struct Moved {
+    len: usize,
+    factor: f32,
+    /// Where place 0 comes to lie.
+    offset: f32,
+}
+
+impl Moved {
+    fn new(len: usize, by: isize, factor: f32, about: f32) -> Self {
+        Self {
+            len,
+            factor,
+            offset: about - factor * about + by as f32,
+        }
+    }
+
+    /// The places that show what was at `at`: none or several where the side shrinks or grows.
+    fn places(self, at: usize) -> Range<usize> {
+        // Those whose origin is rounded to `at`; halves go up.
+        let edge = |at: f32| (self.factor * at + self.offset).ceil().max(0.0) as usize;
+        let (from, to) = (edge(at as f32 - 0.5), edge(at as f32 + 0.5));
+        from..to.min(self.len)
+    }
 }
 
 /// A picture moved by whole pixels, with zeros from outside.
@@ -210,6 +253,7 @@ mod tests {
             epoch,
             shift,
             shift_steps: 0,
+            stretch: 0.0,
             rotation,
             scale,
         }
@@ -225,6 +269,33 @@ mod tests {
         let corners = [0, 4, 20, 24].map(|corner| values[corner].round());
         assert_eq!(corners.iter().sum::<f32>(), 1.0);
         assert_eq!(corners[0] + corners[3], 0.0);
+    }
+
+    #[test]
+    fn a_side_of_a_recording_is_moved_scaled_and_covered_once() {
+        let moved = |by, factor, about: f32| {
+            let moved = Moved::new(9, by, factor, about);
+            (0..9).map(|at| moved.places(at)).collect::<Vec<_>>()
+        };
+        for by in -3..=3isize {
+            for (at, places) in (0..9isize).zip(moved(by, 1.0, 4.0)) {
+                let expected = (0..9).contains(&(at + by)).then_some((at + by) as usize);
+                assert_eq!(Vec::from_iter(places), Vec::from_iter(expected));
+            }
+        }
+        for factor in [0.5, 0.8, 1.3, 1.9] {
+            // The middle stays, and no place shows two.
+            let places: Vec<_> = moved(0, factor, 4.0).into_iter().collect();
+            assert!(places[4].contains(&4), "{factor}: {places:?}");
+            let shown: Vec<usize> = places.into_iter().flatten().collect();
+            assert!(
+                shown.windows(2).all(|pair| pair[0] + 1 == pair[1]),
+                "{factor}: {shown:?}"
+            );
+            assert_eq!(shown.len() == 9, factor > 1.0, "{factor}: {shown:?}");
+        }
+        // A recording stays where it begins.
+        assert_eq!(moved(0, 2.0, 0.0)[..3], [0..1, 1..3, 3..5]);
     }
 
     #[test]

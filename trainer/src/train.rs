@@ -303,6 +303,7 @@ impl<'a> Trainer<'a> {
             epoch,
             shift: data.shift,
             shift_steps: data.shift_steps,
+            stretch: data.stretch,
             rotation: data.rotation,
             scale: data.scale,
         };

@@ -12,6 +12,7 @@ pub(super) const KEYS: &[&str] = &[
     "data.rotation",
     "data.scale",
     "data.shift_steps",
+    "data.stretch",
     "data.limit",
     "data.frames.step",
     "data.frames.value",

@@ -212,6 +212,11 @@ impl Config {
         )?;
         require((0.0..1.0).contains(&data.scale), "data.scale", "in [0, 1)")?;
         require(
+            (0.0..1.0).contains(&data.stretch),
+            "data.stretch",
+            "in [0, 1)",
+        )?;
+        require(
             (1..=65_536).contains(&network.steps),
             "network.steps",
             "1 to 65536",
@@ -366,6 +371,7 @@ mod tests {
             "train.half_cosine=9",
             "train.clip_gradient=1.0",
             "train.patience=3",
+            "data.stretch=0.1",
             "data.frames.step=1.0",
             "data.frames.history=2",
             "data.source.format=csv",

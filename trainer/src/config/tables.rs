@@ -25,12 +25,16 @@ pub struct Data {
     /// Training pictures are turned by up to this many degrees either way.
     #[serde(default)]
     pub rotation: f32,
-    /// Training pictures grow or shrink by up to this part of their size.
+    /// Training pictures grow or shrink by up to this part of their size; of recordings, rows and
+    /// columns, of a cochlea its channels.
     #[serde(default)]
     pub scale: f32,
     /// Training recordings are moved by up to this many time steps, earlier or later.
     #[serde(default)]
     pub shift_steps: usize,
+    /// Training recordings last longer or shorter by up to this part of their length.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stretch: f32,
     /// Use only so many training samples.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -40,6 +44,10 @@ pub struct Data {
     /// Where the samples are and how they are stored, for a data set that is not known by name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
+}
+
+fn is_zero(part: &f32) -> bool {
+    *part == 0.0
 }
 
 /// The `network` table.
