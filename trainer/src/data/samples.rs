@@ -228,7 +228,8 @@ impl Samples {
     }
 
     /// A picture of a sample to look at, with its height, width and channels: the pixels; the
-    /// events of all steps together; or, for a cochlea, its channels (rows) over time (columns).
+    /// events of all steps together; or, for a cochlea, its channels (rows) over time (columns), of
+    /// each step its own frame.
     ///
     /// # Panics
     /// Where `index` is not below [`Samples::len`].
@@ -237,7 +238,7 @@ impl Samples {
             return (self.shape, self.pixels(index).to_vec());
         };
         let [height, width, channels] = self.shape;
-        let over_time = height == 1 && channels == 1;
+        let over_time = height == 1;
         let shape = if over_time {
             [width, frames.steps(), 1]
         } else {
@@ -245,12 +246,16 @@ impl Samples {
         };
         let mut sums = vec![0u64; shape.iter().product()];
         for (step, unit, count) in frames.entries(index) {
+            let point = unit / channels;
             let place = if over_time {
-                unit * frames.steps() + step
+                point * frames.steps() + step
             } else {
-                unit / channels
+                point
             };
-            sums[place] += u64::from(count);
+            // The first channel of a cochlea is the step's own frame.
+            if !over_time || unit % channels == 0 {
+                sums[place] += u64::from(count);
+            }
         }
         let most = sums.iter().copied().max().unwrap_or(0).max(1);
         (
