@@ -48,7 +48,7 @@ pub(crate) fn advance_driven(
         thresholds.first_chunk(),
         drives.first_chunk::<TILE>(),
     ) {
-        let drive = |k: usize| drives[k].into();
+        let drive = move |k: usize| drives[k].into();
         return advance(lif, membranes, thresholds, TILE / LANE, spiked, &drive);
     }
     let spikes = clear(lif, membranes, spiked);
@@ -76,7 +76,7 @@ pub(crate) fn advance_some_counts(
     let spiked = clear(&lif.lif, membranes, spiked);
     let counts = (0..TILE).map(|k| counts[k % LANE][k / LANE]);
     let drives = counts.zip(biases);
-    let drives = drives.map(|(count, &bias)| lif.drive(count, bias));
+    let drives = drives.map(|(count, &bias)| lif.gain.drive(count, bias));
     let spikes = one_by_one(&lif.lif, membranes, thresholds, drives, spiked);
     spikes.wrapping_shr((TILE - membranes.len()) as u32)
 }
@@ -92,13 +92,14 @@ pub(crate) fn advance_counts(
     lanes: usize,
     spiked: u32,
 ) -> u32 {
-    let drive = |k: usize| lif.drive(counts[k % LANE][k / LANE % (TILE / LANE)], biases[k]);
+    let gain = lif.gain;
+    let drive = move |k: usize| gain.drive(counts[k % LANE][k / LANE % (TILE / LANE)], biases[k]);
     advance(&lif.lif, membranes, thresholds, lanes, spiked, &drive)
 }
 
 /// The first `lanes` lanes of a word of neurons, whose drives `drive` gives.
 #[inline(always)]
-fn advance<D: Fn(usize) -> i32>(
+fn advance<D: Fn(usize) -> i32 + Copy>(
     lif: &Narrow,
     membranes: &mut MembraneWords,
     thresholds: &[i16; TILE],
@@ -114,7 +115,7 @@ fn advance<D: Fn(usize) -> i32>(
 
 /// As [`advance`], where neurons have spiked.
 #[inline(never)]
-fn advance_spiked<D: Fn(usize) -> i32>(
+fn advance_spiked<D: Fn(usize) -> i32 + Copy>(
     lif: &Narrow,
     membranes: &mut MembraneWords,
     thresholds: &[i16; TILE],
@@ -133,7 +134,7 @@ fn advance_spiked<D: Fn(usize) -> i32>(
         let after = i32::from(membranes[k]);
         // A threshold is above 0, so that only the upper end of the range hides how far it is.
         let after = if after < i32::from(i16::MAX) {
-            (after - threshold).clamp(i16::MIN.into(), i16::MAX.into())
+            lif.saturate(after - threshold)
         } else {
             lif.integrate(before[k], drive(k), threshold)
         };
@@ -147,13 +148,15 @@ fn advance_spiked<D: Fn(usize) -> i32>(
 
 /// As [`advance`], as if no neuron had spiked.
 #[inline(never)]
-fn advance_quiet<D: Fn(usize) -> i32>(
+fn advance_quiet<D: Fn(usize) -> i32 + Copy>(
     lif: &Narrow,
     membranes: &mut [i16; TILE],
     thresholds: &[i16; TILE],
     lanes: usize,
     drive: &D,
 ) -> u32 {
+    // A copy, which no fence makes the compiler load again.
+    let drive = *drive;
     let mut spikes = 0;
     // Without a loop over the lanes every place is a constant, which leaves registers.
     macro_rules! lane {

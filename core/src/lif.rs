@@ -15,6 +15,8 @@
 //! This is the discrete LIF neuron with a reset delayed by one step, snnTorch's `Leaky` with
 //! `reset_delay=True`.
 
+use core::sync::atomic::{Ordering, compiler_fence};
+
 use serde::{Deserialize, Serialize};
 
 /// What follows a spike, one time step later.
@@ -138,6 +140,8 @@ pub(crate) struct Narrow {
     scale: i32,
     /// What is added before the decay's shift: whole units, in `2^-15` of them.
     offset: i32,
+    /// `2^15`, in a register where a constant takes an instruction at each use.
+    half: i32,
     /// Whether a spike subtracts the threshold.
     pub(crate) subtract: bool,
     /// Whether a spike sets the membrane to 0.
@@ -158,7 +162,7 @@ impl Narrow {
     #[inline(always)]
     pub(crate) fn counted(self, inputs: i32) -> Counted {
         Counted {
-            gain: 2 * self.scale,
+            gain: Gain(2 * self.scale),
             // The product with the decay is at most 2^30 in magnitude, and so is this.
             lif: Self {
                 offset: inputs.wrapping_mul(-self.scale) << 15,
@@ -173,9 +177,23 @@ impl Narrow {
     pub(crate) fn integrate(self, membrane: i16, drive: i32, reset: i32) -> i32 {
         let product = self.beta.wrapping_mul(membrane.into());
         let v = (product.wrapping_add(self.offset) >> 15).wrapping_add(drive);
-        // A constant range saturates in one instruction.
-        v.wrapping_sub(reset)
-            .clamp(i16::MIN.into(), i16::MAX.into())
+        self.saturate(v.wrapping_sub(reset))
+    }
+
+    /// The nearest value of 16 bits.
+    #[inline(always)]
+    pub(crate) fn saturate(self, v: i32) -> i32 {
+        let (min, max) = Membrane::I16.range();
+        if cfg!(not(target_arch = "riscv32")) {
+            return v.clamp(min, max);
+        }
+        // Where no instruction saturates, one look whether it has to costs less.
+        if (v.wrapping_add(self.half) as u32) < (self.half as u32) << 1 {
+            return v;
+        }
+        // No instruction, but it stays a branch.
+        compiler_fence(Ordering::SeqCst);
+        if v < 0 { min } else { max }
     }
 
     /// What the spike of the step before subtracts, which is the lowest bit of `spiked`; only with
@@ -194,16 +212,19 @@ const MOST_COUNTED: i8 = 7;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Counted {
     pub(crate) lif: Narrow,
-    /// What a count of 1 adds; what no count does is a part of `lif`.
-    gain: i32,
+    pub(crate) gain: Gain,
 }
 
-impl Counted {
+/// What a count of 1 adds to a membrane; what no count does is a part of [`Counted`]'s `lif`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gain(i32);
+
+impl Gain {
     /// What a neuron adds to its decayed membrane; see [`Narrow::drive`].
     #[inline(always)]
     pub(crate) fn drive(self, count: u8, bias: i16) -> i32 {
         i32::from(count)
-            .wrapping_mul(self.gain)
+            .wrapping_mul(self.0)
             .wrapping_add(bias.into())
     }
 }
@@ -247,6 +268,11 @@ impl Lif {
             beta: self.beta.to_bits().into(),
             scale: 1 << self.fraction.max(0),
             offset: 0,
+            half: if cfg!(target_arch = "riscv32") {
+                core::hint::black_box(1 << 15)
+            } else {
+                1 << 15
+            },
             subtract: self.reset == Reset::Subtract,
             zero: self.reset == Reset::Zero,
         }
@@ -406,7 +432,7 @@ mod tests {
                 threshold: threshold.into(), bias: bias.into(), ..neuron(membrane.into(), sum)
             });
             let counted = lif.narrow().counted(inputs);
-            let after = counted.lif.integrate(membrane, counted.drive(count, bias), 0);
+            let after = counted.lif.integrate(membrane, counted.gain.drive(count, bias), 0);
             prop_assert_eq!((after, after > i32::from(threshold)), expected);
         }
     }
