@@ -147,7 +147,7 @@ impl<'a> Neurons<'a> {
         let mut done = 0;
         while done < count {
             let here = (count - done).min(TILE);
-            let [word_counts, ..] = counts.words.get(done / TILE..).unwrap_or(&[]) else {
+            let Some(word_counts) = counts.words.get(done / TILE) else {
                 return;
             };
             let (
