@@ -95,8 +95,10 @@ fn layer(source: &mut Source, kind: InputKind) -> LayerSpec {
             padding: [0; 2].map(|_| source.range(0, padding) as u16),
         }
     } else {
+        // Some have several blocks of outputs.
+        let wide = source.one_in(6);
         Operation::Linear {
-            outputs: source.side(40),
+            outputs: source.side(if wide { 150 } else { 40 }),
         }
     };
     let spreads = [Spread::Layer, Spread::Channel, Spread::Neuron];
