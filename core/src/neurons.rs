@@ -293,7 +293,7 @@ impl<'a> Neurons<'a> {
 
 /// Thresholds or biases of a layer of narrow neurons.
 struct Lane<'a> {
-    /// Those of each channel, or of each neuron, or a word of those that repeat.
+    /// Those of each channel, or of each neuron; of those that repeat a word, or a block of them.
     values: &'a [i16],
     /// The bits of a neuron's index and of its channel that lead to its value.
     masks: [usize; 2],

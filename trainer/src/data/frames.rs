@@ -29,22 +29,18 @@ pub struct Framing {
     pub value: Value,
     /// Neighbours that become one unit: squares of so many rows and columns, or runs of so many
     /// channels of a cochlea; those at the end that fill no group are dropped.
-    #[serde(default = "no_grouping")]
+    #[serde(default = "one")]
     pub group: u16,
     /// What is done with the two polarities.
     #[serde(default)]
     pub polarity: Polarity,
     /// Frames that a step sees, as further channels: its own, then those of the steps before it,
     /// the latest first. 1 for its own alone.
-    #[serde(default = "own_frame", skip_serializing_if = "is_own_frame")]
+    #[serde(default = "one", skip_serializing_if = "is_own_frame")]
     pub history: u16,
 }
 
-fn no_grouping() -> u16 {
-    1
-}
-
-fn own_frame() -> u16 {
+fn one() -> u16 {
     1
 }
 
