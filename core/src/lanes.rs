@@ -3,7 +3,7 @@
 use core::sync::atomic::{Ordering, compiler_fence};
 
 use crate::bits;
-use crate::lif::{Counted, Narrow};
+use crate::lif::{Narrow, Offset};
 use crate::neurons::TILE;
 
 /// Neurons whose loop is unrolled.
@@ -26,7 +26,7 @@ pub(crate) fn advance_sums(
     let spikes = clear(lif, membranes, spiked);
     let drives = sums.iter().zip(biases);
     let drives = drives.map(|(&sum, &bias)| lif.drive(sum, bias));
-    let spikes = one_by_one(lif, membranes, thresholds, drives, spikes);
+    let spikes = one_by_one(lif, Offset::NONE, membranes, thresholds, drives, spikes);
     spikes.wrapping_shr((TILE - membranes.len()) as u32)
 }
 
@@ -49,11 +49,20 @@ pub(crate) fn advance_driven(
         drives.first_chunk::<TILE>(),
     ) {
         let drive = move |k: usize| drives[k].into();
-        return advance(lif, membranes, thresholds, TILE / LANE, spiked, &drive);
+        let offsets = [Offset::NONE; 2];
+        return advance(
+            lif,
+            offsets,
+            membranes,
+            thresholds,
+            TILE / LANE,
+            spiked,
+            &drive,
+        );
     }
     let spikes = clear(lif, membranes, spiked);
     let drives = drives.iter().map(|&drive| drive.into());
-    let spikes = one_by_one(lif, membranes, thresholds, drives, spikes);
+    let spikes = one_by_one(lif, Offset::NONE, membranes, thresholds, drives, spikes);
     spikes.wrapping_shr((TILE - count.min(TILE)) as u32)
 }
 
@@ -66,25 +75,29 @@ pub(crate) type CountBytes = [[u8; TILE / LANE]; LANE];
 /// As [`advance_sums`], given counts.
 #[inline(never)]
 pub(crate) fn advance_some_counts(
-    lif: &Counted,
+    lif: &Narrow,
+    offset: Offset,
     membranes: &mut [i16],
     thresholds: &[i16],
     biases: &[i16],
     counts: &CountBytes,
     spiked: u32,
 ) -> u32 {
-    let spiked = clear(&lif.lif, membranes, spiked);
+    let gain = lif.gain();
+    let spiked = clear(lif, membranes, spiked);
     let counts = (0..TILE).map(|k| counts[k % LANE][k / LANE]);
     let drives = counts.zip(biases);
-    let drives = drives.map(|(count, &bias)| lif.gain.drive(count, bias));
-    let spikes = one_by_one(&lif.lif, membranes, thresholds, drives, spiked);
+    let drives = drives.map(|(count, &bias)| gain.drive(count, bias));
+    let spikes = one_by_one(lif, offset, membranes, thresholds, drives, spiked);
     spikes.wrapping_shr((TILE - membranes.len()) as u32)
 }
 
-/// As [`advance_some_counts`], of the first `lanes` lanes of a word of neurons.
+/// As [`advance_some_counts`], of the first `lanes` lanes of a word of neurons; the halves of the word
+/// have an offset each.
 #[inline(always)]
 pub(crate) fn advance_counts(
-    lif: &Counted,
+    lif: &Narrow,
+    offsets: [Offset; 2],
     membranes: &mut MembraneWords,
     thresholds: &[i16; TILE],
     biases: &[i16; TILE],
@@ -92,15 +105,16 @@ pub(crate) fn advance_counts(
     lanes: usize,
     spiked: u32,
 ) -> u32 {
-    let gain = lif.gain;
+    let gain = lif.gain();
     let drive = move |k: usize| gain.drive(counts[k % LANE][k / LANE % (TILE / LANE)], biases[k]);
-    advance(&lif.lif, membranes, thresholds, lanes, spiked, &drive)
+    advance(lif, offsets, membranes, thresholds, lanes, spiked, &drive)
 }
 
 /// The first `lanes` lanes of a word of neurons, whose drives `drive` gives.
 #[inline(always)]
 fn advance<D: Fn(usize) -> i32 + Copy>(
     lif: &Narrow,
+    offsets: [Offset; 2],
     membranes: &mut MembraneWords,
     thresholds: &[i16; TILE],
     lanes: usize,
@@ -108,15 +122,23 @@ fn advance<D: Fn(usize) -> i32 + Copy>(
     drive: &D,
 ) -> u32 {
     if spiked == 0 {
-        return advance_quiet(lif, bytemuck::cast_mut(membranes), thresholds, lanes, drive);
+        return advance_quiet(
+            lif,
+            offsets,
+            bytemuck::cast_mut(membranes),
+            thresholds,
+            lanes,
+            drive,
+        );
     }
-    advance_spiked(lif, membranes, thresholds, lanes, spiked, drive)
+    advance_spiked(lif, offsets, membranes, thresholds, lanes, spiked, drive)
 }
 
 /// As [`advance`], where neurons have spiked.
 #[inline(never)]
 fn advance_spiked<D: Fn(usize) -> i32 + Copy>(
     lif: &Narrow,
+    offsets: [Offset; 2],
     membranes: &mut MembraneWords,
     thresholds: &[i16; TILE],
     lanes: usize,
@@ -127,7 +149,7 @@ fn advance_spiked<D: Fn(usize) -> i32 + Copy>(
     let before = *membranes;
     let before: &[i16; TILE] = bytemuck::cast_ref(&before);
     let membranes: &mut [i16; TILE] = bytemuck::cast_mut(membranes);
-    let mut spikes = advance_quiet(lif, membranes, thresholds, lanes, drive);
+    let mut spikes = advance_quiet(lif, offsets, membranes, thresholds, lanes, drive);
     bits::visit_set(spiked, |k| {
         let k = k % TILE;
         let threshold = i32::from(thresholds[k]);
@@ -136,7 +158,7 @@ fn advance_spiked<D: Fn(usize) -> i32 + Copy>(
         let after = if after < i32::from(i16::MAX) {
             lif.saturate(after - threshold)
         } else {
-            lif.integrate(before[k], drive(k), threshold)
+            lif.integrate(offsets[k / (TILE / 2)], before[k], drive(k), threshold)
         };
         membranes[k] = after as i16;
         if after <= threshold {
@@ -150,6 +172,7 @@ fn advance_spiked<D: Fn(usize) -> i32 + Copy>(
 #[inline(never)]
 fn advance_quiet<D: Fn(usize) -> i32 + Copy>(
     lif: &Narrow,
+    offsets: [Offset; 2],
     membranes: &mut [i16; TILE],
     thresholds: &[i16; TILE],
     lanes: usize,
@@ -163,7 +186,7 @@ fn advance_quiet<D: Fn(usize) -> i32 + Copy>(
         ($lane:literal) => {
             for k in LANE * $lane..LANE * ($lane + 1) {
                 let drive = drive(k);
-                let after = lif.integrate(membranes[k], drive, 0);
+                let after = lif.integrate(offsets[k / (TILE / 2)], membranes[k], drive, 0);
                 membranes[k] = after as i16;
                 if after > i32::from(thresholds[k]) {
                     // No instruction, but it stays a branch, over which nothing is reordered:
@@ -201,13 +224,14 @@ fn clear(lif: &Narrow, membranes: &mut [i16], spiked: u32) -> u32 {
 #[inline(always)]
 fn one_by_one(
     lif: &Narrow,
+    offset: Offset,
     membranes: &mut [i16],
     thresholds: &[i16],
     drives: impl Iterator<Item = i32>,
     mut spikes: u32,
 ) -> u32 {
     for ((membrane, &threshold), drive) in membranes.iter_mut().zip(thresholds).zip(drives) {
-        let after = lif.integrate(*membrane, drive, Narrow::reset(spikes, threshold));
+        let after = lif.integrate(offset, *membrane, drive, Narrow::reset(spikes, threshold));
         *membrane = after as i16;
         spikes = spikes >> 1 | u32::from(after > i32::from(threshold)) << (TILE - 1);
     }

@@ -138,8 +138,6 @@ pub(crate) struct Narrow {
     beta: i32,
     /// `2^F`; sums come shifted where `F < 0`.
     scale: i32,
-    /// What is added before the decay's shift: whole units, in `2^-15` of them.
-    offset: i32,
     /// `2^15`, in a register where a constant takes an instruction at each use.
     half: i32,
     /// Whether a spike subtracts the threshold.
@@ -157,26 +155,26 @@ impl Narrow {
         sum.wrapping_mul(self.scale).wrapping_add(bias.into())
     }
 
-    /// The equation for sums that are counted, of `inputs` set inputs (at most 255); for `F` of
-    /// 0 to [`MOST_COUNTED`] only.
+    /// What a count of 1 adds to a membrane, for `F` of 0 to [`MOST_COUNTED`] only.
     #[inline(always)]
-    pub(crate) fn counted(self, inputs: i32) -> Counted {
-        Counted {
-            gain: Gain(2 * self.scale),
-            // The product with the decay is at most 2^30 in magnitude, and so is this.
-            lif: Self {
-                offset: inputs.wrapping_mul(-self.scale) << 15,
-                ..self
-            },
-        }
+    pub(crate) fn gain(self) -> Gain {
+        Gain(2 * self.scale)
+    }
+
+    /// What `inputs` set inputs (at most 255) add whatever they count, for `F` of 0 to
+    /// [`MOST_COUNTED`] only.
+    #[inline(always)]
+    pub(crate) fn offset(self, inputs: i32) -> Offset {
+        // The product with the decay is at most 2^30 in magnitude, and so is this.
+        Offset(inputs.wrapping_mul(-self.scale) << 15)
     }
 
     /// The membrane after a step, which fits 16 bits, less what the [`reset`](Self::reset) takes; reset
     /// "zero" has set the membrane to 0 before.
     #[inline(always)]
-    pub(crate) fn integrate(self, membrane: i16, drive: i32, reset: i32) -> i32 {
+    pub(crate) fn integrate(self, offset: Offset, membrane: i16, drive: i32, reset: i32) -> i32 {
         let product = self.beta.wrapping_mul(membrane.into());
-        let v = (product.wrapping_add(self.offset) >> 15).wrapping_add(drive);
+        let v = (product.wrapping_add(offset.0) >> 15).wrapping_add(drive);
         self.saturate(v.wrapping_sub(reset))
     }
 
@@ -208,14 +206,17 @@ impl Narrow {
 /// The most fraction bits at which 255 counts are at most `2^15` units.
 const MOST_COUNTED: i8 = 7;
 
-/// As [`Narrow`], for sums that come as counts: `x = 2 count - inputs`.
+/// What is added before the decay's shift: whole units, in `2^-15` of them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Counted {
-    pub(crate) lif: Narrow,
-    pub(crate) gain: Gain,
+pub(crate) struct Offset(i32);
+
+impl Offset {
+    /// That of sums, which come whole.
+    pub(crate) const NONE: Self = Self(0);
 }
 
-/// What a count of 1 adds to a membrane; what no count does is a part of [`Counted`]'s `lif`.
+/// What a count of 1 adds to a membrane; the number of inputs is in the [`Offset`]:
+/// `x = 2 count - inputs`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Gain(i32);
 
@@ -267,7 +268,6 @@ impl Lif {
         Narrow {
             beta: self.beta.to_bits().into(),
             scale: 1 << self.fraction.max(0),
-            offset: 0,
             half: if cfg!(target_arch = "riscv32") {
                 core::hint::black_box(1 << 15)
             } else {
@@ -415,7 +415,7 @@ mod tests {
             let drive = narrow.drive(sum >> lif.right_shift(), bias);
             let before = if spiked && reset == Reset::Zero { 0 } else { membrane };
             let subtracted = Narrow::reset((spiked && narrow.subtract).into(), threshold);
-            let after = narrow.integrate(before, drive, subtracted);
+            let after = narrow.integrate(Offset::NONE, before, drive, subtracted);
             prop_assert_eq!((after, after > i32::from(threshold)), lif.update(neuron));
         }
 
@@ -431,8 +431,9 @@ mod tests {
             let expected = lif.update(Neuron {
                 threshold: threshold.into(), bias: bias.into(), ..neuron(membrane.into(), sum)
             });
-            let counted = lif.narrow().counted(inputs);
-            let after = counted.lif.integrate(membrane, counted.gain.drive(count, bias), 0);
+            let narrow = lif.narrow();
+            let drive = narrow.gain().drive(count, bias);
+            let after = narrow.integrate(narrow.offset(inputs), membrane, drive, 0);
             prop_assert_eq!((after, after > i32::from(threshold)), expected);
         }
     }

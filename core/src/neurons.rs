@@ -5,7 +5,7 @@ use core::ops::Range;
 use crate::bits;
 use crate::kernel::{BLOCK, Counts};
 use crate::lanes::{LANE, advance_counts, advance_driven, advance_some_counts, advance_sums};
-use crate::lif::{Counted, Lif, Membrane, Narrow, Neuron};
+use crate::lif::{Lif, Membrane, Narrow, Neuron};
 use crate::model::{Layer, Parameters, parts};
 
 /// Neurons that are updated together, as many as a word has bits.
@@ -133,53 +133,37 @@ impl<'a> Neurons<'a> {
 
     #[inline(never)]
     fn update_counted(&mut self, first: usize, channel: usize, count: usize, counts: &Counts) {
-        let equation = self.equation.counted(counts.inputs);
-        let [thresholds, biases] = self.lanes.each_ref();
-        let (Some(mut thresholds), Some(mut biases), Some(mut membranes), Some(mut spikes)) = (
-            thresholds.of(first, channel),
-            biases.of(first, channel),
-            self.membranes.get_mut(first / 2..),
-            self.spikes.get_mut(first / 32..),
-        ) else {
-            return;
-        };
-        let shift = first % 32;
         let mut done = 0;
-        while done < count {
-            let here = (count - done).min(TILE);
-            let Some(word_counts) = counts.words.get(done / TILE) else {
-                return;
-            };
-            let (
-                true,
-                Some((thresholds_here, thresholds_later)),
-                Some((biases_here, biases_later)),
-                Some((membranes_here, membranes_later)),
-                Some((word, spikes_later)),
-            ) = (
-                here.is_multiple_of(LANE) && shift + here <= 32,
-                thresholds.split_first_chunk(),
-                biases.split_first_chunk(),
-                membranes.split_first_chunk_mut(),
-                spikes.split_first_mut(),
-            )
-            else {
-                return self.update_rest(&equation, first, channel, done..count, counts);
-            };
-            let before = *word >> shift & u32::MAX.wrapping_shr(32 - here as u32);
-            let after = advance_counts(
-                &equation,
-                membranes_here,
-                thresholds_here,
-                biases_here,
-                bytemuck::cast_ref(word_counts),
-                here / LANE,
-                before,
-            );
-            *word ^= (after ^ before) << shift;
-            (thresholds, biases) = (thresholds_later, biases_later);
-            (membranes, spikes) = (membranes_later, spikes_later);
-            done += TILE;
+        if first.is_multiple_of(TILE) {
+            let (word, channel_word) = (first / TILE, channel / TILE);
+            let [thresholds, biases] = self.lanes.each_ref();
+            let thresholds = thresholds.words(word, channel_word).iter();
+            let biases = biases.words(word, channel_word).iter();
+            let membranes = self.membranes.as_chunks_mut().0.get_mut(word..);
+            let spikes = self.spikes.get_mut(word..);
+            let state = membranes
+                .into_iter()
+                .flatten()
+                .zip(spikes.into_iter().flatten());
+            let words = thresholds.zip(biases).zip(state).zip(&counts.words);
+            let offsets = [self.equation.offset(counts.inputs); 2];
+            for (((thresholds, biases), (membranes, spikes)), counts) in words.take(count / TILE) {
+                let counts = bytemuck::cast_ref(counts);
+                *spikes = advance_counts(
+                    &self.equation,
+                    offsets,
+                    membranes,
+                    thresholds,
+                    biases,
+                    counts,
+                    TILE / LANE,
+                    *spikes,
+                );
+                done += TILE;
+            }
+        }
+        if done < count {
+            self.update_rest([first + done, channel + done], done..count, counts);
         }
     }
 
@@ -187,28 +171,87 @@ impl<'a> Neurons<'a> {
     #[inline(never)]
     fn update_rest(
         &mut self,
-        lif: &Counted,
-        first: usize,
-        channel: usize,
+        [mut first, mut channel]: [usize; 2],
         range: Range<usize>,
         counts: &Counts,
     ) {
-        let [thresholds, biases] = self.lanes.each_ref();
         for from in range.clone().step_by(TILE) {
-            let count = (range.end - from).min(TILE);
-            let (first, channel) = (first + from, channel + from);
-            let thresholds = thresholds.of(first, channel).unwrap_or(&[]);
-            let biases = biases.of(first, channel).unwrap_or(&[]);
-            let membranes = membranes(self.membranes, first);
-            let membranes = membranes.get_mut(..count).unwrap_or(&mut []);
-            let Some(counts) = counts.words.get(from / TILE) else {
+            let Some(word) = counts.words.get(from / TILE) else {
                 return;
             };
-            bits::update(self.spikes, first, count, |before| {
-                let counts = bytemuck::cast_ref(counts);
-                advance_some_counts(lif, membranes, thresholds, biases, counts, before)
-            });
+            let count = (range.end - from).min(TILE);
+            if self
+                .update_word([first, channel], count, word, counts.inputs)
+                .is_none()
+            {
+                self.update_some([first, channel], count, word, counts.inputs);
+            }
+            first += TILE;
+            channel += TILE;
         }
+    }
+
+    /// As [`update_counts`](Self::update_counts), of a word of counts: `count` neurons, the first one
+    /// and its channel given. `None` where they are not whole lanes of one word.
+    #[inline(never)]
+    fn update_word(
+        &mut self,
+        [first, channel]: [usize; 2],
+        count: usize,
+        counts: &[u32; 8],
+        inputs: i32,
+    ) -> Option<()> {
+        let shift = first % 32;
+        if !count.is_multiple_of(LANE) || shift + count > 32 {
+            return None;
+        }
+        let [thresholds, biases] = self.lanes.each_ref();
+        let thresholds = thresholds.of(first, channel)?.first_chunk()?;
+        let biases = biases.of(first, channel)?.first_chunk()?;
+        let membranes = self.membranes.get_mut(first / 2..)?.first_chunk_mut()?;
+        let word = self.spikes.get_mut(first / 32)?;
+        let before = *word >> shift & u32::MAX.wrapping_shr(32 - count as u32);
+        let after = advance_counts(
+            &self.equation,
+            [self.equation.offset(inputs); 2],
+            membranes,
+            thresholds,
+            biases,
+            bytemuck::cast_ref(counts),
+            count / LANE,
+            before,
+        );
+        *word ^= (after ^ before) << shift;
+        Some(())
+    }
+
+    /// As [`update_word`](Self::update_word), of any number of neurons, anywhere.
+    #[inline(never)]
+    fn update_some(
+        &mut self,
+        [first, channel]: [usize; 2],
+        count: usize,
+        counts: &[u32; 8],
+        inputs: i32,
+    ) {
+        let offset = self.equation.offset(inputs);
+        let [thresholds, biases] = self.lanes.each_ref();
+        let thresholds = thresholds.of(first, channel).unwrap_or(&[]);
+        let biases = biases.of(first, channel).unwrap_or(&[]);
+        let membranes = membranes(self.membranes, first);
+        let membranes = membranes.get_mut(..count).unwrap_or(&mut []);
+        bits::update(self.spikes, first, count, |before| {
+            let counts = bytemuck::cast_ref(counts);
+            advance_some_counts(
+                &self.equation,
+                offset,
+                membranes,
+                thresholds,
+                biases,
+                counts,
+                before,
+            )
+        });
     }
 
     /// Apart, so that the sums do not stand on the stack otherwise.
@@ -295,6 +338,8 @@ impl<'a> Neurons<'a> {
 struct Lane<'a> {
     /// Those of each channel, or of each neuron; of those that repeat a word, or a block of them.
     values: &'a [i16],
+    /// Whole words of them.
+    words: &'a [[i16; TILE]],
     /// The bits of a neuron's index and of its channel that lead to its value.
     masks: [usize; 2],
 }
@@ -308,11 +353,14 @@ impl<'a> Lane<'a> {
         if parameters.tile(channels, tile) {
             return Self {
                 values: tile,
+                words: tile.as_chunks().0,
                 masks: [0, 0],
             };
         }
+        let values = parameters.halves(0, 0).unwrap_or(&[]);
         Self {
-            values: parameters.halves(0, 0).unwrap_or(&[]),
+            values,
+            words: values.as_chunks().0,
             masks: if parameters.by_neuron() {
                 [usize::MAX, 0]
             } else {
@@ -328,6 +376,13 @@ impl<'a> Lane<'a> {
         // one value.
         let at = neuron & self.masks[0] | channel & self.masks[1];
         self.values.get(at..)
+    }
+
+    /// As [`of`](Self::of), of words of neurons and of channels.
+    #[inline(always)]
+    fn words(&self, neurons: usize, channels: usize) -> &[[i16; TILE]] {
+        let at = neurons & self.masks[0] | channels & self.masks[1];
+        self.words.get(at..).unwrap_or(&[])
     }
 
     /// Whether the values repeat at least once a word.

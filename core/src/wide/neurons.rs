@@ -1,7 +1,7 @@
 //! The neurons of a layer, many at a time.
 
 use super::plan::RUN;
-use crate::lif::{Lif, Narrow, Reset};
+use crate::lif::{Lif, Narrow, Offset, Reset};
 
 /// Advances runs of neurons; gives the number of their spikes.
 #[inline(always)]
@@ -32,7 +32,7 @@ pub(super) fn update(
             let kept = (spiked & zero).wrapping_sub(1) as i16;
             let drive = narrow.drive(sums[lane] >> shift, biases[lane]);
             let reset = Narrow::reset(spiked & subtract, thresholds[lane]);
-            let after = narrow.integrate(membranes[lane] & kept, drive, reset);
+            let after = narrow.integrate(Offset::NONE, membranes[lane] & kept, drive, reset);
             membranes[lane] = after as i16;
             fired[lane] = (membranes[lane] > thresholds[lane]).into();
         }
