@@ -26,7 +26,7 @@ pub(crate) fn advance_sums(
     let spikes = clear(lif, membranes, spiked);
     let drives = sums.iter().zip(biases);
     let drives = drives.map(|(&sum, &bias)| lif.drive(sum, bias));
-    let spikes = one_by_one(lif, Offset::NONE, membranes, thresholds, drives, spikes);
+    let spikes = one_by_one(lif, membranes, thresholds, drives, spikes);
     spikes.wrapping_shr((TILE - membranes.len()) as u32)
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn advance_driven(
     }
     let spikes = clear(lif, membranes, spiked);
     let drives = drives.iter().map(|&drive| drive.into());
-    let spikes = one_by_one(lif, Offset::NONE, membranes, thresholds, drives, spikes);
+    let spikes = one_by_one(lif, membranes, thresholds, drives, spikes);
     spikes.wrapping_shr((TILE - count.min(TILE)) as u32)
 }
 
@@ -72,28 +72,8 @@ pub(crate) type MembraneWords = [u32; TILE / 2];
 /// The counts of a word of neurons: byte `b` of entry `k` is that of neuron `8 b + k`.
 pub(crate) type CountBytes = [[u8; TILE / LANE]; LANE];
 
-/// As [`advance_sums`], given counts.
-#[inline(never)]
-pub(crate) fn advance_some_counts(
-    lif: &Narrow,
-    offset: Offset,
-    membranes: &mut [i16],
-    thresholds: &[i16],
-    biases: &[i16],
-    counts: &CountBytes,
-    spiked: u32,
-) -> u32 {
-    let gain = lif.gain();
-    let spiked = clear(lif, membranes, spiked);
-    let counts = (0..TILE).map(|k| counts[k % LANE][k / LANE]);
-    let drives = counts.zip(biases);
-    let drives = drives.map(|(count, &bias)| gain.drive(count, bias));
-    let spikes = one_by_one(lif, offset, membranes, thresholds, drives, spiked);
-    spikes.wrapping_shr((TILE - membranes.len()) as u32)
-}
-
-/// As [`advance_some_counts`], of the first `lanes` lanes of a word of neurons; the halves of the word
-/// have an offset each.
+/// The first `lanes` lanes of a word of neurons, given counts; the halves of the word have an offset
+/// each.
 #[inline(always)]
 pub(crate) fn advance_counts(
     lif: &Narrow,
@@ -224,14 +204,18 @@ fn clear(lif: &Narrow, membranes: &mut [i16], spiked: u32) -> u32 {
 #[inline(always)]
 fn one_by_one(
     lif: &Narrow,
-    offset: Offset,
     membranes: &mut [i16],
     thresholds: &[i16],
     drives: impl Iterator<Item = i32>,
     mut spikes: u32,
 ) -> u32 {
     for ((membrane, &threshold), drive) in membranes.iter_mut().zip(thresholds).zip(drives) {
-        let after = lif.integrate(offset, *membrane, drive, Narrow::reset(spikes, threshold));
+        let after = lif.integrate(
+            Offset::NONE,
+            *membrane,
+            drive,
+            Narrow::reset(spikes, threshold),
+        );
         *membrane = after as i16;
         spikes = spikes >> 1 | u32::from(after > i32::from(threshold)) << (TILE - 1);
     }

@@ -300,6 +300,10 @@ impl<'a, const LAYERS: usize, const PARTS: u32> Network<'a, LAYERS, PARTS> {
                             Outputs::Counts(counts) => {
                                 neurons.update_counts::<PARTS>(first, channel, count, counts);
                             }
+                            Outputs::Pair(counts) if PARTS & parts::PAIRS != 0 => {
+                                neurons.update_pair::<PARTS>(first, counts);
+                            }
+                            Outputs::Pair(_) => {}
                             Outputs::Sums(sums) => {
                                 let sums = sums.get_mut(..count).unwrap_or(&mut []);
                                 neurons.update::<PARTS>(first, channel, sums);

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use crate::bits;
 use crate::kernel::{BLOCK, Counts};
-use crate::lanes::{LANE, advance_counts, advance_driven, advance_some_counts, advance_sums};
+use crate::lanes::{CountBytes, LANE, advance_counts, advance_driven, advance_sums};
 use crate::lif::{Lif, Membrane, Narrow, Neuron};
 use crate::model::{Layer, Parameters, parts};
 
@@ -131,6 +131,19 @@ impl<'a> Neurons<'a> {
         self.update_counted(first, channel, count, counts);
     }
 
+    /// As [`update_counts`](Self::update_counts), of two positions of 16 channels, the first one even.
+    #[inline(always)]
+    pub(crate) fn update_pair<const PARTS: u32>(&mut self, first: usize, counts: &Counts) {
+        if PARTS & parts::UNPACKED != 0 && !self.counts {
+            let mut sums = counts.sums();
+            for (index, sums) in sums.chunks_mut(TILE / 2).take(2).enumerate() {
+                self.update::<PARTS>(first + TILE / 2 * index, 0, sums);
+            }
+            return;
+        }
+        self.update_counted(first, 0, TILE, counts);
+    }
+
     #[inline(never)]
     fn update_counted(&mut self, first: usize, channel: usize, count: usize, counts: &Counts) {
         let mut done = 0;
@@ -146,7 +159,7 @@ impl<'a> Neurons<'a> {
                 .flatten()
                 .zip(spikes.into_iter().flatten());
             let words = thresholds.zip(biases).zip(state).zip(&counts.words);
-            let offsets = [self.equation.offset(counts.inputs); 2];
+            let offsets = counts.inputs.map(|inputs| self.equation.offset(inputs));
             for (((thresholds, biases), (membranes, spikes)), counts) in words.take(count / TILE) {
                 let counts = bytemuck::cast_ref(counts);
                 *spikes = advance_counts(
@@ -184,6 +197,7 @@ impl<'a> Neurons<'a> {
                 .update_word([first, channel], count, word, counts.inputs)
                 .is_none()
             {
+                let word = bytemuck::cast_ref(word);
                 self.update_some([first, channel], count, word, counts.inputs);
             }
             first += TILE;
@@ -199,7 +213,7 @@ impl<'a> Neurons<'a> {
         [first, channel]: [usize; 2],
         count: usize,
         counts: &[u32; 8],
-        inputs: i32,
+        inputs: [i32; 2],
     ) -> Option<()> {
         let shift = first % 32;
         if !count.is_multiple_of(LANE) || shift + count > 32 {
@@ -213,7 +227,7 @@ impl<'a> Neurons<'a> {
         let before = *word >> shift & u32::MAX.wrapping_shr(32 - count as u32);
         let after = advance_counts(
             &self.equation,
-            [self.equation.offset(inputs); 2],
+            inputs.map(|inputs| self.equation.offset(inputs)),
             membranes,
             thresholds,
             biases,
@@ -231,27 +245,14 @@ impl<'a> Neurons<'a> {
         &mut self,
         [first, channel]: [usize; 2],
         count: usize,
-        counts: &[u32; 8],
-        inputs: i32,
+        counts: &CountBytes,
+        inputs: [i32; 2],
     ) {
-        let offset = self.equation.offset(inputs);
-        let [thresholds, biases] = self.lanes.each_ref();
-        let thresholds = thresholds.of(first, channel).unwrap_or(&[]);
-        let biases = biases.of(first, channel).unwrap_or(&[]);
-        let membranes = membranes(self.membranes, first);
-        let membranes = membranes.get_mut(..count).unwrap_or(&mut []);
-        bits::update(self.spikes, first, count, |before| {
-            let counts = bytemuck::cast_ref(counts);
-            advance_some_counts(
-                &self.equation,
-                offset,
-                membranes,
-                thresholds,
-                biases,
-                counts,
-                before,
-            )
-        });
+        let mut sums = [0; TILE];
+        for (k, sum) in sums.iter_mut().enumerate() {
+            *sum = 2 * i32::from(counts[k % LANE][k / LANE]) - inputs[k / (TILE / 2)];
+        }
+        self.update_narrow(first, channel, sums.get_mut(..count).unwrap_or(&mut []));
     }
 
     /// Apart, so that the sums do not stand on the stack otherwise.

@@ -92,6 +92,7 @@ parts_are_enough! {
     without_tables: without(parts::TABLES);
     without_deep: without(parts::DEEP);
     without_blocks: without(parts::BLOCKS);
+    without_pairs: without(parts::PAIRS);
     without_wide: without(parts::WIDE);
     without_wide_and_unpacked: without(parts::WIDE | parts::UNPACKED);
     without_words: without(parts::WORDS);

@@ -11,9 +11,9 @@ const WORDS: usize = BLOCK / 32;
 /// Columns that are gathered before they are counted.
 const CAPACITY: usize = FIRST + GROUP * if SMALL { 1 } else { 5 };
 const _: () = assert!(CAPACITY < 64, "finish_some has six planes");
-const _: () = assert!(CAPACITY < SLOTS && SLOTS.is_multiple_of(GROUP));
+const _: () = assert!(CAPACITY < SLOTS && SLOTS.is_multiple_of(2 * GROUP));
 
-/// Places for them, in whole groups.
+/// Places for them, in pairs of groups.
 const SLOTS: usize = CAPACITY + 1;
 
 /// The weight columns that one output position adds up.
@@ -59,7 +59,7 @@ impl<'a> Columns<'a> {
             spilled: false,
             counts: Counts {
                 words: [[0; 8]; WORDS],
-                inputs: 0,
+                inputs: [0; 2],
             },
             sums: [0; BLOCK],
         }
@@ -233,7 +233,7 @@ impl<'a> Columns<'a> {
         if self.counted + self.len > LARGEST {
             self.spill();
         }
-        let slots = self.len.next_multiple_of(GROUP);
+        let slots = self.len.next_multiple_of(2 * GROUP);
         self.pad(slots);
         for word in 0..self.words.min(WORDS) {
             let (mut low, mut high) = if self.counted > 0 {
@@ -242,7 +242,8 @@ impl<'a> Columns<'a> {
                 ([0; LOW], [0; HIGH])
             };
             let columns = self.columns(word, slots);
-            counters::count(&mut low, &mut high, columns.as_chunks().0);
+            let groups = columns.as_chunks().0.as_chunks().0;
+            counters::count(&mut low, &mut high, groups);
             (self.low[word], self.high[word]) = (low, high);
         }
         self.counted += self.len;
@@ -267,6 +268,46 @@ impl<'a> Columns<'a> {
         self.counted = 0;
         self.low = [[0; LOW]; WORDS];
         self.high = [[0; HIGH]; WORDS];
+    }
+
+    /// As [`extend`](Self::extend), of the upper or the lower half of a pair of positions of 16 outputs
+    /// each; `false` where there is no room.
+    #[inline(never)]
+    pub(super) fn extend_half(&mut self, spikes: &[u16], base: usize, upper: bool) -> bool {
+        let end = self.len + spikes.len();
+        let columns = self.gathered.as_chunks_mut::<WORDS>().0;
+        let Some(columns) = columns.get_mut(self.len..end.min(CAPACITY)) else {
+            return false;
+        };
+        self.len = end;
+        let weights = self.weights;
+        let shift = u32::from(upper) * 16;
+        for (column, &spike) in columns.iter_mut().zip(spikes) {
+            let Some(row) = weights.get(usize::from(spike).wrapping_add(base)) else {
+                break;
+            };
+            column[0] = *row << shift;
+        }
+        end <= CAPACITY
+    }
+
+    /// Columns gathered since [`begin`](Self::begin), where they had room.
+    #[inline(always)]
+    pub(super) fn gathered(&self) -> usize {
+        self.len
+    }
+
+    /// What the columns of a pair of positions come to, `lower` of them of the first one.
+    #[inline(always)]
+    pub(super) fn finish_pair(&mut self, lower: usize) -> Outputs<'_> {
+        let inputs = [lower, self.len - lower].map(|inputs| inputs as i32);
+        if self.len <= FIRST + GROUP {
+            self.finish_few();
+        } else {
+            self.finish_some();
+        }
+        self.counts.inputs = inputs;
+        Outputs::Pair(&self.counts)
     }
 
     /// What the columns come to.
@@ -307,7 +348,7 @@ impl<'a> Columns<'a> {
         let slots = counters::FEW.into_iter().find(|slots| self.len <= *slots);
         let slots = slots.unwrap_or(counters::FEW[3]);
         self.pad(slots);
-        self.counts.inputs = self.len as i32;
+        self.counts.inputs = [self.len as i32; 2];
         for word in 0..self.words.min(WORDS) {
             let columns = self.gathered.get(word..).unwrap_or(&[]).first_chunk();
             let planes = columns.map_or([0; 4], |columns| counters::count_few(columns, slots));
@@ -320,7 +361,7 @@ impl<'a> Columns<'a> {
     fn finish_some(&mut self) {
         let slots = FIRST + self.len.saturating_sub(FIRST).next_multiple_of(GROUP);
         self.pad(slots);
-        self.counts.inputs = self.len as i32;
+        self.counts.inputs = [self.len as i32; 2];
         for word in 0..self.words.min(WORDS) {
             let (first, groups) = self.parts(word, slots);
             let [a, b, c, d, e, f] = counters::count_some(first, groups);
@@ -334,7 +375,7 @@ impl<'a> Columns<'a> {
         if self.spilled || self.counted > 255 {
             return self.spill();
         }
-        self.counts.inputs = self.counted as i32;
+        self.counts.inputs = [self.counted as i32; 2];
         let words = self.counts.words.iter_mut();
         for ((to, low), high) in words.zip(&self.low).zip(&self.high).take(self.words) {
             let (&[a, b, c, d], &[e, f, g, h, ..]) = (low, high);

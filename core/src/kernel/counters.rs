@@ -8,29 +8,25 @@ pub(super) const GROUP: usize = 8;
 pub(super) const LOW: usize = 4;
 pub(super) const HIGH: usize = 6;
 
-/// The most that the planes count, in whole groups.
-pub(super) const LARGEST: usize = ((1 << (LOW + HIGH)) - 1) / GROUP * GROUP;
+/// The most that the planes count, in pairs of groups.
+pub(super) const LARGEST: usize = ((1 << (LOW + HIGH)) - 1) / (2 * GROUP) * (2 * GROUP);
 
 /// Eight columns: a word and what lies between it and the next.
 pub(super) type Group = [u32; 2 * GROUP];
 
 /// Adds columns of words to the counters: bit `k` of plane `p` is bit `p` of counter `k`.
 #[inline(always)]
-pub(super) fn count(low: &mut [u32; LOW], high: &mut [u32; HIGH], groups: &[Group]) {
+pub(super) fn count(low: &mut [u32; LOW], high: &mut [u32; HIGH], groups: &[[Group; 2]]) {
     let [ones, twos, fours, eights] = low;
     let mut low = [*ones, *twos, *fours];
-    // Two groups share what follows their carries.
-    let (pairs, last) = groups.as_chunks::<2>();
-    for [first, second] in pairs {
-        let carries = [first, second].map(|group| add_eight(&mut low, eight(group)));
+    for groups in groups {
+        // Two groups share what follows their carries.
+        let [first, second] = groups
+            .each_ref()
+            .map(|group| add_eight(&mut low, eight(group)));
         let carry;
-        (*eights, carry) = full_add(*eights, carries[0], carries[1]);
+        (*eights, carry) = full_add(*eights, first, second);
         ripple(high, carry);
-    }
-    for group in last {
-        let carry = add_eight(&mut low, eight(group));
-        ripple(high, *eights & carry);
-        *eights ^= carry;
     }
     [*ones, *twos, *fours] = low;
 }
@@ -192,11 +188,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Two groups.
+    fn pair() -> impl Strategy<Value = [Group; 2]> {
+        [
+            prop::array::uniform16(any::<u32>()),
+            prop::array::uniform16(any::<u32>()),
+        ]
+    }
+
     proptest! {
         #[test]
         fn counts_every_column(
-            first in prop::collection::vec(prop::array::uniform16(any::<u32>()), 0..=15),
-            second in prop::collection::vec(prop::array::uniform16(any::<u32>()), 0..=100),
+            first in prop::collection::vec(pair(), 0..=7),
+            second in prop::collection::vec(pair(), 0..=50),
         ) {
             let (mut low, mut high) = ([0; LOW], [0; HIGH]);
             count(&mut low, &mut high, &first);
@@ -205,7 +209,7 @@ mod tests {
             let counters = transpose([a, b, c, d, e, f, g, h]);
             let small = transpose_low([a, b, c, d]);
             for k in 0..32 {
-                let columns = first.iter().chain(&second).flatten().step_by(2);
+                let columns = first.iter().chain(&second).flatten().flatten().step_by(2);
                 let expected = columns.filter(|word| *word >> k & 1 == 1).count();
                 let got = usize::from(counters[k % 8].to_le_bytes()[k / 8])
                     + ((i >> k & 1) << 8 | (j >> k & 1) << 9) as usize;

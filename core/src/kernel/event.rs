@@ -42,12 +42,16 @@ impl Event {
         let mut ways = Ways {
             note_row: |_, _, _, _, len| len,
             blocks: |_, _, _, _, _, _| {},
+            pairs: None,
         };
         if PARTS & parts::DEEP != 0 {
             ways.note_row = Band::note_row;
         }
         if PARTS & parts::BLOCKS != 0 {
             ways.blocks = Band::blocks;
+        }
+        if PARTS & parts::PAIRS != 0 && layer.output().channels == 16 {
+            ways.pairs = Some(Band::pairs);
         }
         sums(layer, weights, words, visit, &ways);
     }
@@ -65,6 +69,8 @@ struct Ways {
     note_row: NoteRow,
     /// [`Band::blocks`], for positions of several blocks.
     blocks: Blocks,
+    /// [`Band::pairs`], of a layer of 16 channels.
+    pairs: Option<Blocks>,
 }
 
 type NoteRow = fn(&mut Band, &Row, &[u32], [usize; 2], usize) -> usize;
@@ -87,7 +93,10 @@ fn sums(layer: &Layer, weights: &[u32], words: &[u32], visit: Visit<'_>, ways: &
                 let positions = position..position + (whole - column);
                 position = positions.end;
                 column = whole;
-                if geometry.blocks() == 1 {
+                if let Some(pairs) = ways.pairs {
+                    columns.turn(0);
+                    pairs(&band, &geometry, &mut columns, left, positions, visit);
+                } else if geometry.blocks() == 1 {
                     columns.turn(0);
                     band.block(&geometry, &mut columns, left, positions, 0, visit);
                 } else {

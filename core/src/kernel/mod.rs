@@ -36,6 +36,9 @@ pub enum Outputs<'a> {
     Sums(&'a mut [i32; BLOCK]),
     /// The sums as counts, which neurons take without unpacking them. Never of a graded input.
     Counts(&'a Counts),
+    /// As `Counts`, of two positions of 16 channels, `position` and the next one: entry `k` is that of
+    /// channel `k % 16`.
+    Pair(&'a Counts),
 }
 
 /// Set inputs that meet a weight of +1, counted in a byte for each output of a block.
@@ -43,8 +46,9 @@ pub enum Outputs<'a> {
 pub struct Counts {
     /// Byte `b` of `words[w][i]` is the count of output `32 w + 8 b + i`.
     pub(crate) words: [[u32; 8]; BLOCK / 32],
-    /// Set inputs, 0 ..= 255: `x_j = 2 count_j - inputs`.
-    pub(crate) inputs: i32,
+    /// Set inputs of the first 16 outputs of a word and of the others, 0 ..= 255:
+    /// `x_j = 2 count_j - inputs`.
+    pub(crate) inputs: [i32; 2],
 }
 
 impl Counts {
@@ -52,7 +56,7 @@ impl Counts {
     pub(crate) fn sums(&self) -> [i32; BLOCK] {
         core::array::from_fn(|k| {
             let count = self.words[k / 32][k % 8] >> (k % 32 / 8 * 8) & 255;
-            2 * count as i32 - self.inputs
+            2 * count as i32 - self.inputs[k / 16 % 2]
         })
     }
 }

@@ -187,11 +187,13 @@ fn check_sums(model: &Model<'_>, kernel: Kernel, input: Input<'_>) -> Result<(),
         let mut sums = vec![None; layer.units()];
         kernel.sums(layer, weights, input, &mut |position, block, outputs| {
             let first = block * BLOCK;
-            let values = match outputs {
-                Outputs::Sums(sums) => *sums,
-                Outputs::Counts(counts) => counts.sums(),
+            let (values, positions) = match outputs {
+                Outputs::Sums(sums) => (*sums, 1),
+                Outputs::Counts(counts) => (counts.sums(), 1),
+                Outputs::Pair(counts) => (counts.sums(), 2),
             };
-            for (k, value) in values.iter().take(channels - first).enumerate() {
+            let count = positions * channels - first;
+            for (k, value) in values.iter().take(count).enumerate() {
                 let sum = &mut sums[position * channels + first + k];
                 assert_eq!(sum.replace(*value), None, "a block came twice");
             }

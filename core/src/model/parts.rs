@@ -49,6 +49,8 @@ pub const EVENT: u32 = 1 << 4;
 pub const DEEP: u32 = 1 << 5;
 /// The kernel [`Kernel::Event`] for layers of more than 64 outputs, or channels of them.
 pub const BLOCKS: u32 = 1 << 20;
+/// The kernel [`Kernel::Event`] for layers of 16 channels, two positions at a time.
+pub const PAIRS: u32 = 1 << 21;
 /// The kernel [`Kernel::Graded`].
 pub const GRADED: u32 = 1 << 6;
 /// Graded input whose sums take 16 bits each.
@@ -167,7 +169,9 @@ pub(crate) const fn of_kernel(kernel: Kernel, layer: &Layer, kind: InputKind) ->
         Kernel::Event => {
             let deep = layer.map().channels > 32;
             let blocks = layer.output().channels as usize > BLOCK;
-            EVENT | if deep { DEEP } else { 0 } | if blocks { BLOCKS } else { 0 }
+            let pairs = layer.output().channels == 16;
+            let pairs = if pairs { PAIRS } else { 0 };
+            EVENT | if deep { DEEP } else { 0 } | if blocks { BLOCKS } else { 0 } | pairs
         }
         Kernel::Graded if Graded::is_banded(layer) => GRADED,
         Kernel::Graded => GRADED | BOXES,

@@ -67,7 +67,7 @@ pub(super) fn sums(
     let mut sums = [0; BLOCK];
     let mut counts = Counts {
         words: [[0; 8]; BLOCK / 32],
-        inputs: 0,
+        inputs: [0; 2],
     };
     let (mut row, mut column) = (0, 0);
     for first in (0..positions).step_by(POSITIONS) {
@@ -215,7 +215,7 @@ impl Pass<'_> {
     fn emit_counts(&self, p: usize, counts: &mut Counts) {
         let (word, shift) = (2 * (p / 8 % WIDE) + p % 2, p % 8 / 2 * 8);
         let count = |counts: &Bytes| counts[word] >> shift & 255;
-        counts.inputs = count(&self.all) as i32;
+        counts.inputs = [count(&self.all) as i32; 2];
         for (words, rows) in counts.words.iter_mut().zip(self.rows.as_chunks::<32>().0) {
             for (i, to) in words.iter_mut().enumerate() {
                 let [a, b, c, d] = [0, 8, 16, 24].map(|k| {

@@ -220,6 +220,44 @@ impl Band {
         }
     }
 
+    /// As [`Sums::sums`], of output positions of 16 channels, from the padded column `left` on.
+    #[inline(never)]
+    pub(super) fn pairs(
+        &self,
+        geometry: &Geometry,
+        columns: &mut Columns<'_>,
+        mut left: usize,
+        positions: Range<usize>,
+        visit: Visit<'_>,
+    ) {
+        let pitch = geometry.pitch[1];
+        let mut position = positions.start;
+        while position < positions.end {
+            // Neurons of a pair fill a word.
+            let mut pair = position.is_multiple_of(2) && position + 1 < positions.end;
+            if pair {
+                columns.begin();
+                let mut lower = 0;
+                for upper in [false, true] {
+                    lower = columns.gathered();
+                    let left = left + if upper { pitch } else { 0 };
+                    self.walk(geometry, left, |run, base| {
+                        pair = pair && columns.extend_half(run, base, upper);
+                    });
+                }
+                if pair {
+                    visit(position, 0, columns.finish_pair(lower));
+                }
+            }
+            if !pair {
+                self.block(geometry, columns, left, position..position + 1, 0, visit);
+            }
+            let done = 1 + usize::from(pair);
+            position += done;
+            left += done * pitch;
+        }
+    }
+
     /// As [`Sums::sums`], of one block of output positions, from the padded column `left` on.
     #[inline(never)]
     pub(super) fn block(
