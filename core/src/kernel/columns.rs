@@ -270,25 +270,25 @@ impl<'a> Columns<'a> {
         self.high = [[0; HIGH]; WORDS];
     }
 
-    /// As [`extend`](Self::extend), of the upper or the lower half of a pair of positions of 16 outputs
-    /// each; `false` where there is no room.
-    #[inline(never)]
-    pub(super) fn extend_half(&mut self, spikes: &[u16], base: usize, upper: bool) -> bool {
+    /// As [`extend`](Self::extend), of one of a pair of positions of 16 outputs, which start at bit
+    /// `shift` of a word; `false` where there is no room.
+    #[inline(always)]
+    pub(super) fn extend_half(&mut self, spikes: &[u16], base: usize, shift: usize) -> bool {
         let end = self.len + spikes.len();
-        let columns = self.gathered.as_chunks_mut::<WORDS>().0;
-        let Some(columns) = columns.get_mut(self.len..end.min(CAPACITY)) else {
+        let columns = self.gathered.first_chunk_mut::<{ WORDS * CAPACITY }>();
+        let columns = columns.map_or(&mut [][..], |columns| columns.as_chunks_mut().0);
+        let Some(columns) = columns.get_mut(self.len..end) else {
             return false;
         };
         self.len = end;
         let weights = self.weights;
-        let shift = u32::from(upper) * 16;
-        for (column, &spike) in columns.iter_mut().zip(spikes) {
+        for ([column, _], &spike) in columns.iter_mut().zip(spikes) {
             let Some(row) = weights.get(usize::from(spike).wrapping_add(base)) else {
                 break;
             };
-            column[0] = *row << shift;
+            *column = row << shift;
         }
-        end <= CAPACITY
+        true
     }
 
     /// Columns gathered since [`begin`](Self::begin), where they had room.

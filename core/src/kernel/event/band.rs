@@ -7,6 +7,7 @@ use crate::bits;
 use crate::kernel::columns::Columns;
 use crate::kernel::geometry::Geometry;
 use crate::kernel::{SMALL, Visit};
+use crate::neurons::TILE;
 
 /// Spikes of a band, and columns of the padded map.
 const SPIKES: usize = capacity(SMALL);
@@ -231,19 +232,21 @@ impl Band {
         visit: Visit<'_>,
     ) {
         let pitch = geometry.pitch[1];
+        // Two, but a loop that the compiler leaves one.
+        let together = TILE / geometry.outputs.max(1);
         let mut position = positions.start;
         while position < positions.end {
             // Neurons of a pair fill a word.
             let mut pair = position.is_multiple_of(2) && position + 1 < positions.end;
             if pair {
                 columns.begin();
-                let mut lower = 0;
-                for upper in [false, true] {
+                let (mut lower, mut left) = (0, left);
+                for index in 0..together {
                     lower = columns.gathered();
-                    let left = left + if upper { pitch } else { 0 };
                     self.walk(geometry, left, |run, base| {
-                        pair = pair && columns.extend_half(run, base, upper);
+                        pair = pair && columns.extend_half(run, base, 16 * index);
                     });
+                    left += pitch;
                 }
                 if pair {
                     visit(position, 0, columns.finish_pair(lower));
