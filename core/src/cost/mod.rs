@@ -264,19 +264,24 @@ fn step_part(layer: &Layer, kind: InputKind) -> Part {
     }
 }
 
+/// Flash in bytes that rows filled up to words may take in any case.
+const MOST_FILLING: usize = 4096;
+
 /// The order of the weights whose kernel takes fewer instructions on a class, for a layer that reads
 /// `rate` spikes an input and step.
 ///
-/// Where that order would more than double the weights' flash, since rows of outputs are filled up to
-/// words, it is not taken: fewer than 16 outputs are stored by output.
+/// By input, rows of outputs are filled up to words: that order is not taken where the filling more than
+/// doubles the weights' flash, and takes more than 4 KiB of it.
 ///
 /// The class matters little: the exporter takes [`Class::ArmV7M`] for all.
 pub fn choose(class: Class, layer: &Layer, kind: InputKind, rate: f64) -> WeightOrder {
     // Only spikes are counted by columns, and a tap is noted in 16 bits.
+    let channels = usize::from(layer.output().channels);
+    let filling = layer.taps() * (channels.next_multiple_of(32) - channels) / 8;
     let event = kind == InputKind::Spikes
         && layer.spec().input_pool.is_none()
         && layer.taps() < usize::from(u16::MAX)
-        && layer.output().channels >= 16;
+        && filling <= MOST_FILLING.max(layer.taps() * channels / 8);
     let spikes = rate * layer.input().units() as f64;
     let of = |part| instructions(class, part, layer, spikes);
     if event && of(Part::Event) < of(Part::Dense) {
