@@ -2,19 +2,18 @@
 
 use core::sync::atomic::{Ordering, compiler_fence};
 
-use super::counters::{self, FIRST, GROUP, Group, HIGH, LARGEST, LOW};
+use super::counters::{self, FIRST, GROUP, Group};
 use super::{BLOCK, Counts, Outputs, SMALL};
 
 /// Words of a block.
 const WORDS: usize = BLOCK / 32;
 
 /// Columns that are gathered before they are counted.
-const CAPACITY: usize = FIRST + GROUP * if SMALL { 1 } else { 5 };
-const _: () = assert!(CAPACITY < 64, "finish_some has six planes");
-const _: () = assert!(CAPACITY < SLOTS && SLOTS.is_multiple_of(2 * GROUP));
+const CAPACITY: usize = FIRST + GROUP * if SMALL { 1 } else { 7 };
+const _: () = assert!(CAPACITY < 64, "count_some has six planes");
 
-/// Places for them, in pairs of groups.
-const SLOTS: usize = CAPACITY + 1;
+/// The most that a count holds.
+const LARGEST: usize = u8::MAX as usize;
 
 /// The weight columns that one output position adds up.
 pub(super) struct Columns<'a> {
@@ -29,11 +28,9 @@ pub(super) struct Columns<'a> {
     rows: [u32; CAPACITY],
     listed: usize,
     /// Columns, word after word, and one word that shifts their last group.
-    gathered: [u32; WORDS * SLOTS + WORDS - 1],
+    gathered: [u32; WORDS * CAPACITY + WORDS - 1],
     len: usize,
-    low: [[u32; LOW]; WORDS],
-    high: [[u32; HIGH]; WORDS],
-    /// Columns that are in the planes.
+    /// Columns that are in the counts.
     counted: usize,
     /// Whether there are columns in the sums already.
     spilled: bool,
@@ -51,10 +48,8 @@ impl<'a> Columns<'a> {
             words: 0,
             rows: [0; CAPACITY],
             listed: 0,
-            gathered: [0; WORDS * SLOTS + WORDS - 1],
+            gathered: [0; WORDS * CAPACITY + WORDS - 1],
             len: 0,
-            low: [[0; LOW]; WORDS],
-            high: [[0; HIGH]; WORDS],
             counted: 0,
             spilled: false,
             counts: Counts {
@@ -233,41 +228,23 @@ impl<'a> Columns<'a> {
         if self.counted + self.len > LARGEST {
             self.spill();
         }
-        let slots = self.len.next_multiple_of(2 * GROUP);
-        self.pad(slots);
-        for word in 0..self.words.min(WORDS) {
-            let (mut low, mut high) = if self.counted > 0 {
-                (self.low[word], self.high[word])
-            } else {
-                ([0; LOW], [0; HIGH])
-            };
-            let columns = self.columns(word, slots);
-            let groups = columns.as_chunks().0.as_chunks().0;
-            counters::count(&mut low, &mut high, groups);
-            (self.low[word], self.high[word]) = (low, high);
-        }
+        self.count();
         self.counted += self.len;
         self.len = 0;
     }
 
-    /// Adds what the counters hold to the sums, where one position has more columns than they count.
+    /// Adds the counts to the sums, where one position has more columns than they hold.
     #[inline(never)]
     fn spill(&mut self) {
         if !self.spilled {
             self.sums.fill(0);
         }
-        let words = self.sums.as_chunks_mut::<32>().0.iter_mut();
-        for ((sums, low), high) in words.zip(&self.low).zip(&self.high) {
-            for (k, sum) in sums.iter_mut().enumerate() {
-                let bits = low.iter().chain(high).rev();
-                let count = bits.fold(0, |count, plane| 2 * count + (plane >> k & 1));
-                *sum += 2 * count as i32 - self.counted as i32;
-            }
+        self.counts.inputs = [self.counted as i32; 2];
+        for (to, sum) in self.sums.iter_mut().zip(self.counts.sums()) {
+            *to += sum;
         }
         self.spilled = true;
         self.counted = 0;
-        self.low = [[0; LOW]; WORDS];
-        self.high = [[0; HIGH]; WORDS];
     }
 
     /// As [`extend`](Self::extend), of one of a pair of positions of 16 outputs, which start at bit
@@ -304,7 +281,7 @@ impl<'a> Columns<'a> {
         if self.len <= FIRST + GROUP {
             self.finish_few();
         } else {
-            self.finish_some();
+            self.count();
         }
         self.counts.inputs = inputs;
         Outputs::Pair(&self.counts)
@@ -323,14 +300,12 @@ impl<'a> Columns<'a> {
     /// As [`finish`](Self::finish), of more than a few columns.
     #[inline(never)]
     fn finish_others(&mut self) -> Outputs<'_> {
-        if self.counted == 0 {
-            self.finish_some();
-        } else {
-            self.finish_many();
-            if self.spilled {
-                return Outputs::Sums(&mut self.sums);
-            }
+        self.flush();
+        if self.spilled {
+            self.spill();
+            return Outputs::Sums(&mut self.sums);
         }
+        self.counts.inputs = [self.counted as i32; 2];
         Outputs::Counts(&self.counts)
     }
 
@@ -356,30 +331,22 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// All that can be gathered: six planes.
+    /// Adds all that can be gathered to the counts: six planes.
     #[inline(never)]
-    fn finish_some(&mut self) {
+    fn count(&mut self) {
         let slots = FIRST + self.len.saturating_sub(FIRST).next_multiple_of(GROUP);
         self.pad(slots);
-        self.counts.inputs = [self.len as i32; 2];
         for word in 0..self.words.min(WORDS) {
             let (first, groups) = self.parts(word, slots);
             let [a, b, c, d, e, f] = counters::count_some(first, groups);
-            self.counts.words[word] = counters::transpose([a, b, c, d, e, f, 0, 0]);
-        }
-    }
-
-    #[inline(never)]
-    fn finish_many(&mut self) {
-        self.flush();
-        if self.spilled || self.counted > 255 {
-            return self.spill();
-        }
-        self.counts.inputs = [self.counted as i32; 2];
-        let words = self.counts.words.iter_mut();
-        for ((to, low), high) in words.zip(&self.low).zip(&self.high).take(self.words) {
-            let (&[a, b, c, d], &[e, f, g, h, ..]) = (low, high);
-            *to = counters::transpose([a, b, c, d, e, f, g, h]);
+            let counts = counters::transpose([a, b, c, d, e, f, 0, 0]);
+            let words = self.counts.words[word].iter_mut().zip(counts);
+            if self.counted == 0 {
+                words.for_each(|(to, counts)| *to = counts);
+            } else {
+                // No byte passes what it holds.
+                words.for_each(|(to, counts)| *to += counts);
+            }
         }
     }
 }
