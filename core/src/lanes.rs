@@ -3,7 +3,7 @@
 use core::sync::atomic::{Ordering, compiler_fence};
 
 use crate::bits;
-use crate::lif::{Narrow, Offset};
+use crate::lif::{Gain, Narrow, Offset};
 use crate::neurons::TILE;
 
 /// Neurons whose loop is unrolled.
@@ -46,19 +46,9 @@ pub(crate) fn advance_driven(
             .first_chunk_mut::<TILE>()
             .map(bytemuck::try_cast_mut),
         thresholds.first_chunk(),
-        drives.first_chunk::<TILE>(),
+        drives.first_chunk(),
     ) {
-        let drive = move |k: usize| drives[k].into();
-        let offsets = [Offset::NONE; 2];
-        return advance(
-            lif,
-            offsets,
-            membranes,
-            thresholds,
-            TILE / LANE,
-            spiked,
-            &drive,
-        );
+        return advance(lif, membranes, thresholds, spiked, &Driven(drives));
     }
     let spikes = clear(lif, membranes, spiked);
     let drives = drives.iter().map(|&drive| drive.into());
@@ -72,56 +62,36 @@ pub(crate) type MembraneWords = [u32; TILE / 2];
 /// The counts of a word of neurons: byte `b` of entry `k` is that of neuron `8 b + k`.
 pub(crate) type CountBytes = [[u8; TILE / LANE]; LANE];
 
-/// The first `lanes` lanes of a word of neurons, given counts; the halves of the word have an offset
-/// each.
-#[inline(always)]
-pub(crate) fn advance_counts(
-    lif: &Narrow,
-    offsets: [Offset; 2],
-    membranes: &mut MembraneWords,
-    thresholds: &[i16; TILE],
-    biases: &[i16; TILE],
-    counts: &CountBytes,
-    lanes: usize,
-    spiked: u32,
-) -> u32 {
-    let gain = lif.gain();
-    let drive = move |k: usize| gain.drive(counts[k % LANE][k / LANE % (TILE / LANE)], biases[k]);
-    advance(lif, offsets, membranes, thresholds, lanes, spiked, &drive)
+/// What a word of neurons takes in a step.
+pub(crate) trait Drive {
+    /// A neuron's, by its place in the word: less than [`TILE`].
+    fn of(&self, k: usize) -> (Offset, i32);
+
+    /// Advances the neurons as if none had spiked; returns their spikes.
+    fn quiet(&self, lif: &Narrow, membranes: &mut [i16; TILE], thresholds: &[i16; TILE]) -> u32;
 }
 
-/// The first `lanes` lanes of a word of neurons, whose drives `drive` gives.
+/// A word of neurons; returns their spikes.
 #[inline(always)]
-fn advance<D: Fn(usize) -> i32 + Copy>(
+pub(crate) fn advance<D: Drive>(
     lif: &Narrow,
-    offsets: [Offset; 2],
     membranes: &mut MembraneWords,
     thresholds: &[i16; TILE],
-    lanes: usize,
     spiked: u32,
     drive: &D,
 ) -> u32 {
     if spiked == 0 {
-        return advance_quiet(
-            lif,
-            offsets,
-            bytemuck::cast_mut(membranes),
-            thresholds,
-            lanes,
-            drive,
-        );
+        return drive.quiet(lif, bytemuck::cast_mut(membranes), thresholds);
     }
-    advance_spiked(lif, offsets, membranes, thresholds, lanes, spiked, drive)
+    advance_spiked(lif, membranes, thresholds, spiked, drive)
 }
 
 /// As [`advance`], where neurons have spiked.
 #[inline(never)]
-fn advance_spiked<D: Fn(usize) -> i32 + Copy>(
+fn advance_spiked<D: Drive>(
     lif: &Narrow,
-    offsets: [Offset; 2],
     membranes: &mut MembraneWords,
     thresholds: &[i16; TILE],
-    lanes: usize,
     spiked: u32,
     drive: &D,
 ) -> u32 {
@@ -129,7 +99,7 @@ fn advance_spiked<D: Fn(usize) -> i32 + Copy>(
     let before = *membranes;
     let before: &[i16; TILE] = bytemuck::cast_ref(&before);
     let membranes: &mut [i16; TILE] = bytemuck::cast_mut(membranes);
-    let mut spikes = advance_quiet(lif, offsets, membranes, thresholds, lanes, drive);
+    let mut spikes = drive.quiet(lif, membranes, thresholds);
     bits::visit_set(spiked, |k| {
         let k = k % TILE;
         let threshold = i32::from(thresholds[k]);
@@ -138,7 +108,8 @@ fn advance_spiked<D: Fn(usize) -> i32 + Copy>(
         let after = if after < i32::from(i16::MAX) {
             lif.saturate(after - threshold)
         } else {
-            lif.integrate(offsets[k / (TILE / 2)], before[k], drive(k), threshold)
+            let (offset, drive) = drive.of(k);
+            lif.integrate(offset, before[k], drive, threshold)
         };
         membranes[k] = after as i16;
         if after <= threshold {
@@ -148,43 +119,92 @@ fn advance_spiked<D: Fn(usize) -> i32 + Copy>(
     spikes
 }
 
-/// As [`advance`], as if no neuron had spiked.
-#[inline(never)]
-fn advance_quiet<D: Fn(usize) -> i32 + Copy>(
-    lif: &Narrow,
-    offsets: [Offset; 2],
-    membranes: &mut [i16; TILE],
-    thresholds: &[i16; TILE],
-    lanes: usize,
-    drive: &D,
-) -> u32 {
-    // A copy, which no fence makes the compiler load again.
-    let drive = *drive;
-    let mut spikes = 0;
-    // Without a loop over the lanes every place is a constant, which leaves registers.
-    macro_rules! lane {
-        ($lane:literal) => {
-            for k in LANE * $lane..LANE * ($lane + 1) {
-                let drive = drive(k);
-                let after = lif.integrate(offsets[k / (TILE / 2)], membranes[k], drive, 0);
+/// Drives as they are.
+struct Driven<'a>(&'a [i16; TILE]);
+
+impl Drive for Driven<'_> {
+    #[inline(always)]
+    fn of(&self, k: usize) -> (Offset, i32) {
+        (Offset::NONE, self.0[k].into())
+    }
+
+    #[inline(never)]
+    fn quiet(&self, lif: &Narrow, membranes: &mut [i16; TILE], thresholds: &[i16; TILE]) -> u32 {
+        let membranes = membranes.as_chunks_mut::<LANE>().0.iter_mut();
+        let thresholds = thresholds.as_chunks::<LANE>().0;
+        let drives = self.0.as_chunks::<LANE>().0;
+        let mut spikes = 0;
+        for ((membranes, thresholds), drives) in membranes.zip(thresholds).zip(drives) {
+            spikes >>= LANE;
+            for k in 0..LANE {
+                let after = lif.integrate(Offset::NONE, membranes[k], drives[k].into(), 0);
                 membranes[k] = after as i16;
                 if after > i32::from(thresholds[k]) {
-                    // No instruction, but it stays a branch, over which nothing is reordered:
-                    // mixed with the next one, a neuron leaves small processors without registers.
+                    // As in the other one.
                     compiler_fence(Ordering::SeqCst);
-                    spikes |= 1 << k;
+                    spikes |= 1 << (TILE - LANE + k);
                 }
             }
-            if lanes == $lane + 1 {
-                return spikes;
-            }
-        };
+        }
+        spikes
     }
-    lane!(0);
-    lane!(1);
-    lane!(2);
-    lane!(3);
-    spikes
+}
+
+/// Counts of the first `lanes` lanes; the halves of the word have an offset each.
+pub(crate) struct Counted<'a> {
+    pub(crate) counts: &'a CountBytes,
+    pub(crate) biases: &'a [i16; TILE],
+    pub(crate) gain: Gain,
+    pub(crate) offsets: [Offset; 2],
+    pub(crate) lanes: usize,
+}
+
+impl Counted<'_> {
+    #[inline(always)]
+    fn drive(&self, k: usize) -> i32 {
+        let count = self.counts[k % LANE][k / LANE % (TILE / LANE)];
+        self.gain.drive(count, self.biases[k])
+    }
+}
+
+impl Drive for Counted<'_> {
+    #[inline(always)]
+    fn of(&self, k: usize) -> (Offset, i32) {
+        (self.offsets[k / (TILE / 2) % 2], self.drive(k))
+    }
+
+    #[inline(never)]
+    fn quiet(&self, lif: &Narrow, membranes: &mut [i16; TILE], thresholds: &[i16; TILE]) -> u32 {
+        // A copy, which no fence makes the compiler load again.
+        let Self { offsets, lanes, .. } = *self;
+        let drive = Counted { ..*self };
+        let mut spikes = 0;
+        // Without a loop over the lanes every place is a constant, which leaves registers.
+        macro_rules! lane {
+            ($lane:literal) => {
+                for k in LANE * $lane..LANE * ($lane + 1) {
+                    let taken = drive.drive(k);
+                    let after = lif.integrate(offsets[k / (TILE / 2)], membranes[k], taken, 0);
+                    membranes[k] = after as i16;
+                    if after > i32::from(thresholds[k]) {
+                        // No instruction, but it stays a branch, over which nothing is reordered:
+                        // mixed with the next one, a neuron leaves small processors without
+                        // registers.
+                        compiler_fence(Ordering::SeqCst);
+                        spikes |= 1 << k;
+                    }
+                }
+                if lanes == $lane + 1 {
+                    return spikes;
+                }
+            };
+        }
+        lane!(0);
+        lane!(1);
+        lane!(2);
+        lane!(3);
+        spikes
+    }
 }
 
 /// Where spikes set membranes to 0, does so. Returns the spikes that subtract.

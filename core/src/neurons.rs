@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use crate::bits;
 use crate::kernel::{BLOCK, Counts};
-use crate::lanes::{CountBytes, LANE, advance_counts, advance_driven, advance_sums};
+use crate::lanes::{CountBytes, Counted, LANE, advance, advance_driven, advance_sums};
 use crate::lif::{Lif, Membrane, Narrow, Neuron};
 use crate::model::{Layer, Parameters, parts};
 
@@ -159,19 +159,17 @@ impl<'a> Neurons<'a> {
                 .flatten()
                 .zip(spikes.into_iter().flatten());
             let words = thresholds.zip(biases).zip(state).zip(&counts.words);
+            let gain = self.equation.gain();
             let offsets = counts.inputs.map(|inputs| self.equation.offset(inputs));
             for (((thresholds, biases), (membranes, spikes)), counts) in words.take(count / TILE) {
-                let counts = bytemuck::cast_ref(counts);
-                *spikes = advance_counts(
-                    &self.equation,
-                    offsets,
-                    membranes,
-                    thresholds,
+                let drive = Counted {
+                    counts: bytemuck::cast_ref(counts),
                     biases,
-                    counts,
-                    TILE / LANE,
-                    *spikes,
-                );
+                    gain,
+                    offsets,
+                    lanes: TILE / LANE,
+                };
+                *spikes = advance(&self.equation, membranes, thresholds, *spikes, &drive);
                 done += TILE;
             }
         }
@@ -225,16 +223,14 @@ impl<'a> Neurons<'a> {
         let membranes = self.membranes.get_mut(first / 2..)?.first_chunk_mut()?;
         let word = self.spikes.get_mut(first / 32)?;
         let before = *word >> shift & u32::MAX.wrapping_shr(32 - count as u32);
-        let after = advance_counts(
-            &self.equation,
-            inputs.map(|inputs| self.equation.offset(inputs)),
-            membranes,
-            thresholds,
+        let drive = Counted {
+            counts: bytemuck::cast_ref(counts),
             biases,
-            bytemuck::cast_ref(counts),
-            count / LANE,
-            before,
-        );
+            gain: self.equation.gain(),
+            offsets: inputs.map(|inputs| self.equation.offset(inputs)),
+            lanes: count / LANE,
+        };
+        let after = advance(&self.equation, membranes, thresholds, before, &drive);
         *word ^= (after ^ before) << shift;
         Some(())
     }

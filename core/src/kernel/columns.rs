@@ -240,8 +240,8 @@ impl<'a> Columns<'a> {
             self.sums.fill(0);
         }
         self.counts.inputs = [self.counted as i32; 2];
-        for (to, sum) in self.sums.iter_mut().zip(self.counts.sums()) {
-            *to += sum;
+        for (k, sum) in self.sums.iter_mut().enumerate() {
+            *sum += self.counts.sum(k);
         }
         self.spilled = true;
         self.counted = 0;

@@ -52,12 +52,15 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// The synaptic sum of entry `k`.
+    pub(crate) fn sum(&self, k: usize) -> i32 {
+        let count = self.words[k / 32 % (BLOCK / 32)][k % 8] >> (k % 32 / 8 * 8) & 255;
+        2 * count as i32 - self.inputs[k / 16 % 2]
+    }
+
     /// The synaptic sums.
     pub(crate) fn sums(&self) -> [i32; BLOCK] {
-        core::array::from_fn(|k| {
-            let count = self.words[k / 32][k % 8] >> (k % 32 / 8 * 8) & 255;
-            2 * count as i32 - self.inputs[k / 16 % 2]
-        })
+        core::array::from_fn(|k| self.sum(k))
     }
 }
 
