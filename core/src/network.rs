@@ -296,19 +296,15 @@ impl<'a, const LAYERS: usize, const PARTS: u32> Network<'a, LAYERS, PARTS> {
                         let channel = block * BLOCK;
                         let first = position * channels + channel;
                         let count = (channels - channel).min(BLOCK);
-                        match outputs {
-                            Outputs::Counts(counts) => {
-                                neurons.update_counts::<PARTS>(first, channel, count, counts);
-                            }
-                            Outputs::Pair(counts) if PARTS & parts::PAIRS != 0 => {
-                                neurons.update_pair::<PARTS>(first, counts);
-                            }
-                            Outputs::Pair(_) => {}
+                        let (count, counts) = match outputs {
+                            Outputs::Counts(counts) => (count, counts),
+                            Outputs::Pair(counts) => (2 * channels, counts),
                             Outputs::Sums(sums) => {
                                 let sums = sums.get_mut(..count).unwrap_or(&mut []);
-                                neurons.update::<PARTS>(first, channel, sums);
+                                return neurons.update::<PARTS>(first, channel, sums);
                             }
-                        }
+                        };
+                        neurons.update_counts::<PARTS>(first, channel, count, counts);
                     },
                 );
             }

@@ -131,19 +131,6 @@ impl<'a> Neurons<'a> {
         self.update_counted(first, channel, count, counts);
     }
 
-    /// As [`update_counts`](Self::update_counts), of two positions of 16 channels, the first one even.
-    #[inline(always)]
-    pub(crate) fn update_pair<const PARTS: u32>(&mut self, first: usize, counts: &Counts) {
-        if PARTS & parts::UNPACKED != 0 && !self.counts {
-            let mut sums = counts.sums();
-            for (index, sums) in sums.chunks_mut(TILE / 2).take(2).enumerate() {
-                self.update::<PARTS>(first + TILE / 2 * index, 0, sums);
-            }
-            return;
-        }
-        self.update_counted(first, 0, TILE, counts);
-    }
-
     #[inline(never)]
     fn update_counted(&mut self, first: usize, channel: usize, count: usize, counts: &Counts) {
         let mut done = 0;
@@ -291,17 +278,23 @@ impl<'a> Neurons<'a> {
     /// As [`update`](Self::update), for neurons of any kind.
     #[inline(never)]
     fn wide(&mut self, first: usize, channel: usize, sums: &[i32]) {
+        let mut channel = channel;
         for (k, &sum) in sums.iter().enumerate() {
+            // Of a pair of positions.
+            if channel == self.channels {
+                channel = 0;
+            }
             let neuron = first + k;
             let (after, spike) = self.lif.update(Neuron {
                 membrane: self.membrane(neuron),
                 spiked: bits::bit(self.spikes, neuron),
                 sum,
-                threshold: self.thresholds.get(neuron, channel + k),
-                bias: self.biases.get(neuron, channel + k),
+                threshold: self.thresholds.get(neuron, channel),
+                bias: self.biases.get(neuron, channel),
             });
             self.set_membrane(neuron, after);
             bits::write(self.spikes, neuron, 1, spike.into());
+            channel += 1;
         }
     }
 
