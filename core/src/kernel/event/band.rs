@@ -139,7 +139,8 @@ impl Band {
         let Some(starts) = starts else {
             return Ok(len);
         };
-        for (index, start) in starts.iter_mut().enumerate() {
+        let mut starts = starts.iter_mut();
+        while let Some(start) = starts.next() {
             *start = len as u16;
             if any & mask != 0 {
                 for row in rows {
@@ -147,7 +148,7 @@ impl Band {
                     len = note(&mut self.spikes, row.word & mask, tap, len);
                 }
                 if len > SPIKES {
-                    return Err(column + index);
+                    return Err(column + count - 1 - starts.len());
                 }
             }
             mask = mask.wrapping_shl(channels as u32);
@@ -344,18 +345,22 @@ impl Row {
             return None;
         }
         let mut len = 0;
-        for place in 0..geometry.window[0] {
-            let above = (top + place * geometry.stride[0]).wrapping_sub(geometry.padding[0]);
-            for ky in 0..geometry.kernel[0] {
-                // Above the map it wraps around to a large number.
-                let y = above.wrapping_add(ky);
-                if y < geometry.map[0] {
-                    let row = rows.get_mut(len)?;
-                    row.at = (y * row_len) as u16;
-                    row.tap = (ky * row_taps) as u16;
-                    len += 1;
-                }
+        let mut above = top;
+        for _ in 0..geometry.window[0] {
+            // The kernel's rows inside the map.
+            let first = geometry.padding[0].saturating_sub(above);
+            let end = (geometry.map[0] + geometry.padding[0]).saturating_sub(above);
+            let count = end.min(geometry.kernel[0]).saturating_sub(first);
+            let y = (above + first).wrapping_sub(geometry.padding[0]);
+            let mut at = y.wrapping_mul(row_len);
+            let mut tap = first * row_taps;
+            for row in rows.get_mut(len..len + count)? {
+                (row.at, row.tap) = (at as u16, tap as u16);
+                at += row_len;
+                tap += row_taps;
             }
+            len += count;
+            above += geometry.stride[0];
         }
         rows.get_mut(..len)
     }
