@@ -248,14 +248,16 @@ impl<'a> Columns<'a> {
     }
 
     /// As [`extend`](Self::extend), of one of a pair of positions of 16 outputs, which start at bit
-    /// `shift` of a word; `false` where there is no room.
+    /// `shift` of a word; [`have_room`](Self::have_room) says whether all found room.
     #[inline(always)]
-    pub(super) fn extend_half(&mut self, spikes: &[u16], base: usize, shift: usize) -> bool {
+    pub(super) fn extend_half(&mut self, spikes: &[u16], base: usize, shift: usize) {
         let end = self.len + spikes.len();
         let columns = self.gathered.first_chunk_mut::<{ WORDS * CAPACITY }>();
         let columns = columns.map_or(&mut [][..], |columns| columns.as_chunks_mut().0);
         let Some(columns) = columns.get_mut(self.len..end) else {
-            return false;
+            // Nor has what follows.
+            self.len = CAPACITY + 1;
+            return;
         };
         self.len = end;
         let weights = self.weights;
@@ -265,7 +267,12 @@ impl<'a> Columns<'a> {
             };
             *column = row << shift;
         }
-        true
+    }
+
+    /// Whether all columns since [`begin`](Self::begin) had room.
+    #[inline(always)]
+    pub(super) fn have_room(&self) -> bool {
+        self.len <= CAPACITY
     }
 
     /// Columns gathered since [`begin`](Self::begin), where they had room.

@@ -245,10 +245,11 @@ impl Band {
                 for index in 0..together {
                     lower = columns.gathered();
                     self.walk(geometry, left, |run, base| {
-                        pair = pair && columns.extend_half(run, base, 16 * index);
+                        columns.extend_half(run, base, 16 * index);
                     });
                     left += pitch;
                 }
+                pair = columns.have_room();
                 if pair {
                     visit(position, 0, columns.finish_pair(lower));
                 }
