@@ -104,16 +104,28 @@ impl<'a> Neurons<'a> {
             sums.iter_mut().for_each(|sum| *sum >>= shift);
         }
         for (index, sums) in sums.chunks(TILE).enumerate() {
-            let (first, channel) = (first + TILE * index, channel + TILE * index);
-            let [thresholds, biases] = self.lanes.each_ref();
-            let thresholds = thresholds.of(first, channel).unwrap_or(&[]);
-            let biases = biases.of(first, channel).unwrap_or(&[]);
-            let count = sums.len();
-            let membranes = membranes(self.membranes, first);
-            bits::update(self.spikes, first, count, |spiked| {
-                advance_sums(&self.equation, membranes, thresholds, biases, sums, spiked)
-            });
+            let at = [first + TILE * index, channel + TILE * index];
+            self.advance_at(
+                at,
+                sums.len(),
+                &mut |lif, membranes, thresholds, biases, spiked| {
+                    advance_sums(lif, membranes, thresholds, biases, sums, spiked)
+                },
+            );
         }
+    }
+
+    /// Replaces the spikes of up to [`TILE`] neurons, anywhere, by what `by` makes of them, given their
+    /// membranes, thresholds and biases and those of the neurons behind them.
+    #[inline(never)]
+    fn advance_at(&mut self, [first, channel]: [usize; 2], count: usize, by: Advance<'_>) {
+        let [thresholds, biases] = self.lanes.each_ref();
+        let thresholds = thresholds.of(first, channel).unwrap_or(&[]);
+        let biases = biases.of(first, channel).unwrap_or(&[]);
+        let membranes = membranes(self.membranes, first);
+        bits::update(self.spikes, first, count, |spiked| {
+            by(&self.equation, membranes, thresholds, biases, spiked)
+        });
     }
 
     /// As [`update`](Self::update), of `count` neurons with their sums as counts.
@@ -264,12 +276,14 @@ impl<'a> Neurons<'a> {
         let mut position = 0;
         for drives in drives.chunks(channels.max(1)) {
             for (index, drives) in drives.chunks(TILE).enumerate() {
-                let (first, channel) = (position + TILE * index, TILE * index);
-                let thresholds = self.lanes[0].of(first, channel).unwrap_or(&[]);
-                let membranes = membranes(self.membranes, first);
-                bits::update(self.spikes, first, drives.len(), |spiked| {
-                    advance_driven(&self.equation, membranes, thresholds, drives, spiked)
-                });
+                let at = [position + TILE * index, TILE * index];
+                self.advance_at(
+                    at,
+                    drives.len(),
+                    &mut |lif, membranes, thresholds, _, spiked| {
+                        advance_driven(lif, membranes, thresholds, drives, spiked)
+                    },
+                );
             }
             position += channels;
         }
@@ -323,6 +337,9 @@ impl<'a> Neurons<'a> {
         }
     }
 }
+
+/// Takes membranes, thresholds, biases and the spikes of the step before, and returns the new ones.
+type Advance<'a> = &'a mut dyn FnMut(&Narrow, &mut [i16], &[i16], &[i16], u32) -> u32;
 
 /// Thresholds or biases of a layer of narrow neurons.
 struct Lane<'a> {
