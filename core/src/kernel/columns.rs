@@ -132,7 +132,7 @@ impl<'a> Columns<'a> {
     }
 
     /// Adds the columns of the taps `spike + base`, which wrap around.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn extend(&mut self, spikes: &[u16], base: usize) {
         if self.len + spikes.len() <= CAPACITY {
             self.gather(spikes, base);
@@ -156,7 +156,7 @@ impl<'a> Columns<'a> {
     }
 
     /// As [`extend`](Self::extend), where there is room.
-    #[inline(always)]
+    #[inline(never)]
     fn gather(&mut self, spikes: &[u16], base: usize) {
         let end = self.len + spikes.len();
         let columns = self.gathered.as_chunks_mut::<WORDS>().0;
