@@ -204,7 +204,7 @@ impl<'a> Neurons<'a> {
 
     /// As [`update_counts`](Self::update_counts), of a word of counts: `count` neurons, the first one
     /// and its channel given. `None` where they are not whole lanes of one word.
-    #[inline(never)]
+    #[inline(always)]
     fn update_word(
         &mut self,
         [first, channel]: [usize; 2],

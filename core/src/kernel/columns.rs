@@ -39,13 +39,13 @@ pub(super) struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    /// `weights` are the layer's, `row_words` those of a tap.
+    /// Those of the first block. `weights` are the layer's, `row_words` those of a tap.
     pub(super) fn new(weights: &'a [u32], row_words: usize) -> Self {
         Self {
             all: weights,
             weights,
             row_words,
-            words: 0,
+            words: row_words,
             rows: [0; CAPACITY],
             listed: 0,
             gathered: [0; WORDS * CAPACITY + WORDS - 1],

@@ -94,10 +94,8 @@ fn sums(layer: &Layer, weights: &[u32], words: &[u32], visit: Visit<'_>, ways: &
                 position = positions.end;
                 column = whole;
                 if let Some(pairs) = ways.pairs {
-                    columns.turn(0);
                     pairs(&band, &geometry, &mut columns, left, positions, visit);
                 } else if geometry.blocks() == 1 {
-                    columns.turn(0);
                     band.block(&geometry, &mut columns, left, positions, 0, visit);
                 } else {
                     (ways.blocks)(&band, &geometry, &mut columns, left, positions, visit);
