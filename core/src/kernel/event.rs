@@ -12,7 +12,7 @@ use band::{Band, Row};
 
 use super::columns::Columns;
 use super::geometry::Geometry;
-use super::{Sums, Visit};
+use super::{PAIR, Sums, Visit};
 use crate::bits;
 use crate::model::{Input, InputKind, Layer, WeightOrder, parts};
 
@@ -50,7 +50,7 @@ impl Event {
         if PARTS & parts::BLOCKS != 0 {
             ways.blocks = Band::blocks;
         }
-        if PARTS & parts::PAIRS != 0 && layer.output().channels == 16 {
+        if PARTS & parts::PAIRS != 0 && usize::from(layer.output().channels) == PAIR {
             ways.pairs = Some(Band::pairs);
         }
         sums(layer, weights, words, visit, &ways);

@@ -20,6 +20,9 @@ use geometry::Geometry;
 /// Outputs that a kernel computes at once: the bits of two words.
 pub const BLOCK: usize = 64;
 
+/// Outputs of a position two of which are computed at once, in one word.
+pub(crate) const PAIR: usize = 16;
+
 /// Whether kernels keep little on the stack: on Arm cores without compare-and-swap, the smallest
 /// ones, whose stack is a few kilobytes (a micro:bit has 3.7 KB left beside the MNIST network).
 const SMALL: bool = cfg!(all(target_arch = "arm", not(target_has_atomic = "32")));
@@ -55,7 +58,7 @@ impl Counts {
     /// The synaptic sum of entry `k`.
     pub(crate) fn sum(&self, k: usize) -> i32 {
         let count = self.words[k / 32 % (BLOCK / 32)][k % 8] >> (k % 32 / 8 * 8) & 255;
-        2 * count as i32 - self.inputs[k / 16 % 2]
+        2 * count as i32 - self.inputs[k / PAIR % 2]
     }
 
     /// The synaptic sums.

@@ -29,7 +29,7 @@ use super::prelude::Sizes;
 use super::view::Model;
 use crate::kernel::dense::Dense;
 use crate::kernel::graded::Graded;
-use crate::kernel::{BLOCK, Kernel};
+use crate::kernel::{BLOCK, Kernel, PAIR};
 
 /// Everything: any model can be loaded.
 pub const ALL: u32 = u32::MAX;
@@ -169,7 +169,7 @@ pub(crate) const fn of_kernel(kernel: Kernel, layer: &Layer, kind: InputKind) ->
         Kernel::Event => {
             let deep = layer.map().channels > 32;
             let blocks = layer.output().channels as usize > BLOCK;
-            let pairs = layer.output().channels == 16;
+            let pairs = layer.output().channels as usize == PAIR;
             let pairs = if pairs { PAIRS } else { 0 };
             EVENT | if deep { DEEP } else { 0 } | if blocks { BLOCKS } else { 0 } | pairs
         }

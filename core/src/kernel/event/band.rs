@@ -6,7 +6,7 @@ use super::{Ways, capacity};
 use crate::bits;
 use crate::kernel::columns::Columns;
 use crate::kernel::geometry::Geometry;
-use crate::kernel::{SMALL, Visit};
+use crate::kernel::{PAIR, SMALL, Visit};
 use crate::neurons::TILE;
 
 /// Spikes of a band, and columns of the padded map.
@@ -245,7 +245,7 @@ impl Band {
                 for index in 0..together {
                     lower = columns.gathered();
                     self.walk(geometry, left, |run, base| {
-                        columns.extend_half(run, base, 16 * index);
+                        columns.extend_half(run, base, PAIR * index);
                     });
                     left += pitch;
                 }
