@@ -96,7 +96,13 @@ fn advance_spiked<D: Drive>(
     drive: &D,
 ) -> u32 {
     let spiked = clear(lif, bytemuck::cast_slice_mut(membranes), spiked);
-    let before = *membranes;
+    let before: [[u32; TILE / 4]; 2] = if cfg!(target_arch = "riscv32") {
+        // Both halves at once would be a call.
+        let [low, high]: &[[u32; TILE / 4]; 2] = bytemuck::cast_ref(membranes);
+        [*low, *high]
+    } else {
+        bytemuck::cast(*membranes)
+    };
     let before: &[i16; TILE] = bytemuck::cast_ref(&before);
     let membranes: &mut [i16; TILE] = bytemuck::cast_mut(membranes);
     let mut spikes = drive.quiet(lif, membranes, thresholds);
