@@ -2,14 +2,14 @@
 
 use core::sync::atomic::{Ordering, compiler_fence};
 
-use super::counters::{self, FIRST, GROUP, Group};
+use super::counters::{self, FEW, FIRST, GROUP, Group};
 use super::{BLOCK, Counts, Outputs, SMALL};
 
 /// Words of a block.
 const WORDS: usize = BLOCK / 32;
 
 /// Columns that are gathered before they are counted.
-const CAPACITY: usize = FIRST + GROUP * if SMALL { 1 } else { 7 };
+pub(super) const CAPACITY: usize = FIRST + GROUP * if SMALL { 1 } else { 7 };
 const _: () = assert!(CAPACITY < 64, "count_some has six planes");
 
 /// The most that a count holds.
@@ -23,10 +23,6 @@ pub(super) struct Columns<'a> {
     row_words: usize,
     /// Words of the block that have an output.
     words: usize,
-    /// Where the rows of the position's taps begin, for layers of many blocks: in pairs of words, or
-    /// in words where a row has an odd number of them.
-    rows: [u32; CAPACITY],
-    listed: usize,
     /// Columns, word after word, and one word that shifts their last group.
     gathered: [u32; WORDS * CAPACITY + WORDS - 1],
     len: usize,
@@ -46,16 +42,11 @@ impl<'a> Columns<'a> {
             weights,
             row_words,
             words: row_words,
-            rows: [0; CAPACITY],
-            listed: 0,
             gathered: [0; WORDS * CAPACITY + WORDS - 1],
             len: 0,
             counted: 0,
             spilled: false,
-            counts: Counts {
-                words: [[0; 8]; WORDS],
-                inputs: [0; 2],
-            },
+            counts: Counts::new(),
             sums: [0; BLOCK],
         }
     }
@@ -76,58 +67,29 @@ impl<'a> Columns<'a> {
         self.spilled = false;
     }
 
-    /// Forgets the rows listed.
+    /// The layer's weights.
     #[inline(always)]
-    pub(super) fn clear_rows(&mut self) {
-        self.listed = 0;
+    pub(super) fn weights(&self) -> &'a [u32] {
+        self.all
     }
 
-    /// Lists the rows of the taps `spike + base`, which wrap around, for
-    /// [`gather_rows`](Self::gather_rows); `false` where there is no room.
+    /// Words of a tap's weights.
+    #[inline(always)]
+    pub(super) fn row_words(&self) -> usize {
+        self.row_words
+    }
+
+    /// Adds the columns of the rows that begin at these words, at most [`CAPACITY`], the first ones since
+    /// [`begin`](Self::begin).
     #[inline(never)]
-    pub(super) fn list_rows(&mut self, spikes: &[u16], base: usize) -> bool {
-        let end = self.listed + spikes.len();
-        let Some(rows) = self.rows.get_mut(self.listed..end) else {
-            return false;
-        };
-        self.listed = end;
-        let pitch = if self.row_words.is_multiple_of(WORDS) {
-            self.row_words / WORDS
-        } else {
-            self.row_words
-        };
-        for (row, &spike) in rows.iter_mut().zip(spikes) {
-            *row = usize::from(spike).wrapping_add(base).wrapping_mul(pitch) as u32;
-        }
-        true
-    }
-
-    /// Adds the columns of the rows listed.
-    #[inline(always)]
-    pub(super) fn gather_rows(&mut self) {
-        let rows = self.rows.get(..self.listed).unwrap_or(&[]);
-        let columns = self
-            .gathered
-            .as_chunks_mut::<WORDS>()
-            .0
-            .iter_mut()
-            .zip(rows);
-        self.len = self.listed;
+    pub(super) fn gather_rows(&mut self, starts: &[u32]) {
+        let columns = self.gathered.as_chunks_mut::<WORDS>().0;
+        self.len = starts.len();
         let weights = self.weights;
-        if self.row_words.is_multiple_of(WORDS) {
-            let pairs = weights.as_chunks::<WORDS>().0;
-            for (column, &row) in columns {
-                let Some(pair) = pairs.get(row as usize) else {
-                    break;
-                };
-                *column = *pair;
-            }
-        } else {
-            for (column, &row) in columns {
-                // Behind a row's last word lies what no output reads.
-                let at = row as usize;
-                *column = [at, at + 1].map(|at| weights.get(at).copied().unwrap_or(0));
-            }
+        for (column, &start) in columns.iter_mut().zip(starts) {
+            // Behind a row's last word lies what no output reads.
+            let at = start as usize;
+            *column = [at, at + 1].map(|at| weights.get(at).copied().unwrap_or(0));
         }
     }
 
@@ -327,13 +289,15 @@ impl<'a> Columns<'a> {
     /// Up to 15 columns: four planes, which stay in registers.
     #[inline(never)]
     fn finish_few(&mut self) {
-        let slots = counters::FEW.into_iter().find(|slots| self.len <= *slots);
-        let slots = slots.unwrap_or(counters::FEW[3]);
+        let slots = FEW.into_iter().find(|slots| self.len <= *slots);
+        let slots = slots.unwrap_or(FEW[3]);
         self.pad(slots);
         self.counts.inputs = [self.len as i32; 2];
         for word in 0..self.words.min(WORDS) {
             let columns = self.gathered.get(word..).unwrap_or(&[]).first_chunk();
-            let planes = columns.map_or([0; 4], |columns| counters::count_few(columns, slots));
+            let planes = columns.map_or([0; 4], |columns: &[u32; WORDS * FEW[3]]| {
+                counters::count_few(|k| columns[WORDS * k], slots)
+            });
             self.counts.words[word] = counters::transpose_low(planes);
         }
     }

@@ -13,11 +13,9 @@ pub(super) const FIRST: usize = 7;
 /// Columns up to which [`count_few`] takes fewer steps: as many are filled up with nothing.
 pub(super) const FEW: [usize; 4] = [3, FIRST, 11, FIRST + GROUP];
 
-/// The four planes of up to 15 columns, each with what lies between it and the next; `slots` is one of
-/// [`FEW`].
+/// The four planes of up to 15 columns; `slots` is one of [`FEW`].
 #[inline(always)]
-pub(super) fn count_few(columns: &[u32; 2 * FEW[3]], slots: usize) -> [u32; 4] {
-    let column = |k: usize| columns[2 * k];
+pub(super) fn count_few(column: impl Fn(usize) -> u32 + Copy, slots: usize) -> [u32; 4] {
     if slots <= FEW[0] {
         let (ones, twos) = full_add(column(0), column(1), column(2));
         return [ones, twos, 0, 0];
@@ -32,6 +30,19 @@ pub(super) fn count_few(columns: &[u32; 2 * FEW[3]], slots: usize) -> [u32; 4] {
     };
     let [ones, twos, fours] = low;
     [ones, twos, fours, eights]
+}
+
+/// Columns that [`count_most`] counts.
+pub(super) const MOST: usize = FIRST + 2 * GROUP;
+
+/// The five planes of [`MOST`] columns.
+#[inline(always)]
+pub(super) fn count_most(column: impl Fn(usize) -> u32 + Copy) -> [u32; 5] {
+    let mut low = add_seven([0, 1, 2, 3, 4, 5, 6].map(column));
+    let first = add_eight(&mut low, [7, 8, 9, 10, 11, 12, 13, 14].map(column));
+    let second = add_eight(&mut low, [15, 16, 17, 18, 19, 20, 21, 22].map(column));
+    let [ones, twos, fours] = low;
+    [ones, twos, fours, first ^ second, first & second]
 }
 
 /// The six planes of up to 63 columns: [`FIRST`] ones, each with what lies between it and the next,
@@ -174,16 +185,26 @@ mod tests {
 
         #[test]
         fn counts_few_columns(
-            mut columns in prop::array::uniform32(any::<u32>()),
+            columns in prop::array::uniform15(any::<u32>()),
             few in 0..FEW.len(),
         ) {
             let slots = FEW[few];
-            let columns = columns.first_chunk_mut().expect("30 of 32");
-            let planes = count_few(columns, slots);
+            let planes = count_few(|k| columns[k], slots);
             let counters = transpose_low(planes);
             for k in 0..32 {
-                let counted = columns.iter().step_by(2).take(slots);
+                let counted = columns.iter().take(slots);
                 let expected = counted.filter(|word| *word >> k & 1 == 1).count();
+                let got = counters[k % 8].to_le_bytes()[k / 8];
+                prop_assert_eq!(usize::from(got), expected, "counter {}", k);
+            }
+        }
+
+        #[test]
+        fn counts_most_columns(columns in prop::array::uniform23(any::<u32>())) {
+            let [a, b, c, d, e] = count_most(|k| columns[k]);
+            let counters = transpose([a, b, c, d, e, 0, 0, 0]);
+            for k in 0..32 {
+                let expected = columns.iter().filter(|word| *word >> k & 1 == 1).count();
                 let got = counters[k % 8].to_le_bytes()[k / 8];
                 prop_assert_eq!(usize::from(got), expected, "counter {}", k);
             }

@@ -55,6 +55,14 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Of no inputs.
+    pub(crate) const fn new() -> Self {
+        Self {
+            words: [[0; 8]; BLOCK / 32],
+            inputs: [0; 2],
+        }
+    }
+
     /// The synaptic sum of entry `k`.
     pub(crate) fn sum(&self, k: usize) -> i32 {
         let count = self.words[k / 32 % (BLOCK / 32)][k % 8] >> (k % 32 / 8 * 8) & 255;

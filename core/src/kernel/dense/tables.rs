@@ -65,10 +65,7 @@ pub(super) fn sums(
         taps: (places * (64 * row_words - geometry.taps())) as i32,
     };
     let mut sums = [0; BLOCK];
-    let mut counts = Counts {
-        words: [[0; 8]; BLOCK / 32],
-        inputs: [0; 2],
-    };
+    let mut counts = Counts::new();
     let (mut row, mut column) = (0, 0);
     for first in (0..positions).step_by(POSITIONS) {
         let count = (positions - first).min(POSITIONS);

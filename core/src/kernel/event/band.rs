@@ -185,43 +185,6 @@ impl Band {
         len
     }
 
-    /// As [`Sums::sums`], of output positions of several blocks, from the padded column `left` on.
-    #[inline(never)]
-    pub(super) fn blocks(
-        &self,
-        geometry: &Geometry,
-        columns: &mut Columns<'_>,
-        mut left: usize,
-        positions: Range<usize>,
-        visit: Visit<'_>,
-    ) {
-        for position in positions {
-            columns.clear_rows();
-            let mut listed = true;
-            self.walk(geometry, left, |run, base| {
-                listed = listed && columns.list_rows(run, base);
-            });
-            for block in 0..geometry.blocks() {
-                columns.turn(block);
-                if listed {
-                    columns.begin();
-                    columns.gather_rows();
-                    visit(position, block, columns.finish());
-                } else {
-                    self.block(
-                        geometry,
-                        columns,
-                        left,
-                        position..position + 1,
-                        block,
-                        visit,
-                    );
-                }
-            }
-            left += geometry.pitch[1];
-        }
-    }
-
     /// As [`Sums::sums`], of output positions of 16 channels, from the padded column `left` on.
     #[inline(never)]
     pub(super) fn pairs(
@@ -285,7 +248,12 @@ impl Band {
     /// Calls `visit(run, base)` for the spikes that an output position reads, at each place of the
     /// pooling window; their taps are `run + base`, which wraps around.
     #[inline(always)]
-    fn walk(&self, geometry: &Geometry, left: usize, mut visit: impl FnMut(&[u16], usize)) {
+    pub(super) fn walk(
+        &self,
+        geometry: &Geometry,
+        left: usize,
+        mut visit: impl FnMut(&[u16], usize),
+    ) {
         let mut start = left.wrapping_sub(self.first);
         // To the left of the map it is negative, and wraps around.
         let mut base = geometry.padding[1]

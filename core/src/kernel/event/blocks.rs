@@ -1,0 +1,171 @@
+//! Output positions of several blocks: the rows of weights that a position adds up are listed once, and
+//! gathered for several blocks together.
+
+use core::ops::Range;
+
+use super::band::Band;
+use crate::kernel::columns::{self, Columns};
+use crate::kernel::counters::{self, FEW, MOST};
+use crate::kernel::geometry::Geometry;
+use crate::kernel::{BLOCK, Counts, Outputs, Visit};
+
+/// Words of a row that are gathered at once: four blocks.
+const WIDTH: usize = 8;
+
+impl Band {
+    /// As [`Sums::sums`](crate::kernel::Sums::sums), of output positions of several blocks, from the
+    /// padded column `left` on.
+    #[inline(never)]
+    pub(super) fn blocks(
+        &self,
+        geometry: &Geometry,
+        columns: &mut Columns<'_>,
+        mut left: usize,
+        positions: Range<usize>,
+        visit: Visit<'_>,
+    ) {
+        let mut rows = Rows {
+            starts: [0; columns::CAPACITY],
+            len: 0,
+        };
+        let mut wide = Wide {
+            gathered: [0; WIDTH * (MOST + 1)],
+            counts: Counts::new(),
+        };
+        for position in positions {
+            rows.len = 0;
+            let mut listed = true;
+            self.walk(geometry, left, |run, base| {
+                listed = listed && rows.list(run, base, columns.row_words());
+            });
+            let starts = rows.starts.get(..rows.len).unwrap_or(&[]);
+            let mut block = 0;
+            if listed && rows.len <= MOST {
+                let row_words = columns.row_words();
+                block = wide.visit(columns.weights(), row_words, starts, position, visit);
+            }
+            while block < geometry.blocks() {
+                columns.turn(block);
+                if listed {
+                    columns.begin();
+                    columns.gather_rows(starts);
+                    visit(position, block, columns.finish());
+                } else {
+                    let positions = position..position + 1;
+                    self.block(geometry, columns, left, positions, block, visit);
+                }
+                block += 1;
+            }
+            left += geometry.pitch[1];
+        }
+    }
+}
+
+/// Where the rows of a position's taps begin.
+struct Rows {
+    starts: [u32; columns::CAPACITY],
+    len: usize,
+}
+
+impl Rows {
+    /// Lists the rows of the taps `spike + base`, which wrap around; `false` where there is no room.
+    #[inline(never)]
+    fn list(&mut self, spikes: &[u16], base: usize, row_words: usize) -> bool {
+        let end = self.len + spikes.len();
+        let Some(starts) = self.starts.get_mut(self.len..end) else {
+            return false;
+        };
+        self.len = end;
+        for (start, &spike) in starts.iter_mut().zip(spikes) {
+            let tap = usize::from(spike).wrapping_add(base);
+            *start = tap.wrapping_mul(row_words) as u32;
+        }
+        true
+    }
+}
+
+/// The columns of a few taps, several blocks wide.
+struct Wide {
+    /// Columns, and what shifts the last one by a word.
+    gathered: [u32; WIDTH * (MOST + 1)],
+    counts: Counts,
+}
+
+impl Wide {
+    /// Visits the blocks of a position by [`WIDTH`] words, as long as rows have so many; returns the first
+    /// block that is left. `starts` are at most [`MOST`].
+    #[inline(never)]
+    fn visit(
+        &mut self,
+        weights: &[u32],
+        row_words: usize,
+        starts: &[u32],
+        position: usize,
+        visit: Visit<'_>,
+    ) -> usize {
+        let slots = FEW.into_iter().find(|slots| starts.len() <= *slots);
+        let unused = self.gathered.get_mut(WIDTH * starts.len()..);
+        unused.unwrap_or(&mut []).fill(0);
+        self.counts.inputs = [starts.len() as i32; 2];
+        let mut block = 0;
+        let mut first = 0;
+        while first + WIDTH <= row_words {
+            let weights = weights.get(first..).unwrap_or(&[]);
+            self.gather(weights, starts);
+            for word in (0..WIDTH).step_by(BLOCK / 32) {
+                for half in 0..BLOCK / 32 {
+                    match slots {
+                        Some(slots) => self.count_few(word + half, half, slots),
+                        None => self.count_most(word + half, half),
+                    }
+                }
+                visit(position, block, Outputs::Counts(&self.counts));
+                block += 1;
+            }
+            first += WIDTH;
+        }
+        block
+    }
+
+    /// Gathers [`WIDTH`] words of the rows that begin at `starts`.
+    #[inline(never)]
+    fn gather(&mut self, weights: &[u32], starts: &[u32]) {
+        let columns = self.gathered.as_chunks_mut().0.as_chunks_mut().0;
+        for (columns, &start) in columns.iter_mut().zip(starts) {
+            let Some(row) = weights.get(start as usize..) else {
+                return;
+            };
+            let (row, _) = row.as_chunks::<{ WIDTH / 2 }>();
+            let [low, high, ..] = row else {
+                return;
+            };
+            // Both halves at once would be a call.
+            let halves: &mut [[u32; WIDTH / 2]; 2] = columns;
+            halves[0] = *low;
+            halves[1] = *high;
+        }
+    }
+
+    /// The columns of a word: every [`WIDTH`]th.
+    #[inline(always)]
+    fn columns(&self, word: usize) -> &[u32; WIDTH * MOST] {
+        let columns = self.gathered.get(word..).unwrap_or(&[]).first_chunk();
+        columns.unwrap_or(&[0; WIDTH * MOST])
+    }
+
+    /// Counts up to 15 columns of a word.
+    #[inline(never)]
+    fn count_few(&mut self, word: usize, half: usize, slots: usize) {
+        let columns = self.columns(word);
+        let planes = counters::count_few(|k| columns[WIDTH * k], slots);
+        self.counts.words[half % 2] = counters::transpose_low(planes);
+    }
+
+    /// Counts up to [`MOST`] columns of a word.
+    #[inline(never)]
+    fn count_most(&mut self, word: usize, half: usize) {
+        let columns = self.columns(word);
+        let [a, b, c, d, e] = counters::count_most(|k| columns[WIDTH * k]);
+        self.counts.words[half % 2] = counters::transpose([a, b, c, d, e, 0, 0, 0]);
+    }
+}
