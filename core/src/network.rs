@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::bits::{self, Bits};
 use crate::decode::{self, Decision, Scores};
-use crate::kernel::{BLOCK, Kernel, Outputs};
+use crate::kernel::{BLOCK, Kernel, Outputs, WIDE};
 use crate::lif::Membrane;
 use crate::model::{Input, InputKind, Layer, MAX_LAYERS, Model, parts, static_sums};
 use crate::neurons::Neurons;
@@ -299,6 +299,13 @@ impl<'a, const LAYERS: usize, const PARTS: u32> Network<'a, LAYERS, PARTS> {
                         let (count, counts) = match outputs {
                             Outputs::Counts(counts) => (count, counts),
                             Outputs::Pair(counts) => (2 * channels, counts),
+                            Outputs::Wide(counts) => {
+                                if PARTS & parts::BLOCKS != 0 {
+                                    let count = (channels - channel).min(32 * WIDE);
+                                    neurons.update_wide::<PARTS>(first, channel, count, counts);
+                                }
+                                return;
+                            }
                             Outputs::Sums(sums) => {
                                 let sums = sums.get_mut(..count).unwrap_or(&mut []);
                                 return neurons.update::<PARTS>(first, channel, sums);

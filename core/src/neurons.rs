@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use crate::bits;
-use crate::kernel::{BLOCK, Counts};
+use crate::kernel::{BLOCK, Counts, WIDE};
 use crate::lanes::{CountBytes, Counted, LANE, advance, advance_driven, advance_sums};
 use crate::lif::{Lif, Membrane, Narrow, Neuron};
 use crate::model::{Layer, Parameters, parts};
@@ -145,6 +145,58 @@ impl<'a> Neurons<'a> {
 
     #[inline(never)]
     fn update_counted(&mut self, first: usize, channel: usize, count: usize, counts: &Counts) {
+        let done = self.update_whole(first, channel, count, counts);
+        if done < count {
+            let at = [first + done, channel + done];
+            self.update_rest(at, done..count, &counts.words, counts.inputs);
+        }
+    }
+
+    /// As [`update_counts`](Self::update_counts), of several blocks.
+    #[inline(never)]
+    pub(crate) fn update_wide<const PARTS: u32>(
+        &mut self,
+        first: usize,
+        channel: usize,
+        count: usize,
+        counts: &Counts<WIDE>,
+    ) {
+        if PARTS & parts::UNPACKED != 0 && !self.counts {
+            for (index, counts) in counts.blocks().enumerate() {
+                let done = BLOCK * index;
+                let count = count.saturating_sub(done).min(BLOCK);
+                self.update_unpacked::<PARTS>(first + done, channel + done, count, &counts);
+            }
+            return;
+        }
+        self.update_wide_counted(first, channel, count, counts);
+    }
+
+    // Not generic, which leaves it to this crate's level of optimisation.
+    #[inline(never)]
+    fn update_wide_counted(
+        &mut self,
+        first: usize,
+        channel: usize,
+        count: usize,
+        counts: &Counts<WIDE>,
+    ) {
+        let done = self.update_whole(first, channel, count, counts);
+        if done < count {
+            let at = [first + done, channel + done];
+            self.update_rest(at, done..count, &counts.words, counts.inputs);
+        }
+    }
+
+    /// As [`update_counts`](Self::update_counts), of the neurons that fill words; returns how many.
+    #[inline(always)]
+    fn update_whole<const WORDS: usize>(
+        &mut self,
+        first: usize,
+        channel: usize,
+        count: usize,
+        counts: &Counts<WORDS>,
+    ) -> usize {
         let mut done = 0;
         if first.is_multiple_of(TILE) {
             let (word, channel_word) = (first / TILE, channel / TILE);
@@ -172,9 +224,7 @@ impl<'a> Neurons<'a> {
                 done += TILE;
             }
         }
-        if done < count {
-            self.update_rest([first + done, channel + done], done..count, counts);
-        }
+        done
     }
 
     /// As [`update_counts`](Self::update_counts), of a range of the neurons, anywhere.
@@ -183,19 +233,20 @@ impl<'a> Neurons<'a> {
         &mut self,
         [mut first, mut channel]: [usize; 2],
         range: Range<usize>,
-        counts: &Counts,
+        words: &[[u32; 8]],
+        inputs: [i32; 2],
     ) {
         for from in range.clone().step_by(TILE) {
-            let Some(word) = counts.words.get(from / TILE) else {
+            let Some(word) = words.get(from / TILE) else {
                 return;
             };
             let count = (range.end - from).min(TILE);
             if self
-                .update_word([first, channel], count, word, counts.inputs)
+                .update_word([first, channel], count, word, inputs)
                 .is_none()
             {
                 let word = bytemuck::cast_ref(word);
-                self.update_some([first, channel], count, word, counts.inputs);
+                self.update_some([first, channel], count, word, inputs);
             }
             first += TILE;
             channel += TILE;

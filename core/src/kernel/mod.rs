@@ -42,27 +42,43 @@ pub enum Outputs<'a> {
     /// As `Counts`, of two positions of 16 channels, `position` and the next one: entry `k` is that of
     /// channel `k % 16`.
     Pair(&'a Counts),
+    /// As `Counts`, of four blocks from `block` on.
+    Wide(&'a Counts<WIDE>),
 }
 
-/// Set inputs that meet a weight of +1, counted in a byte for each output of a block.
+/// Words of [`Outputs::Wide`].
+pub const WIDE: usize = 4 * BLOCK / 32;
+
+/// Set inputs that meet a weight of +1, counted in a byte for each output of a block, or of several.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Counts {
+pub struct Counts<const WORDS: usize = { BLOCK / 32 }> {
     /// Byte `b` of `words[w][i]` is the count of output `32 w + 8 b + i`.
-    pub(crate) words: [[u32; 8]; BLOCK / 32],
+    pub(crate) words: [[u32; 8]; WORDS],
     /// Set inputs of the first 16 outputs of a word and of the others, 0 ..= 255:
     /// `x_j = 2 count_j - inputs`.
     pub(crate) inputs: [i32; 2],
 }
 
-impl Counts {
+impl<const WORDS: usize> Counts<WORDS> {
     /// Of no inputs.
     pub(crate) const fn new() -> Self {
         Self {
-            words: [[0; 8]; BLOCK / 32],
+            words: [[0; 8]; WORDS],
             inputs: [0; 2],
         }
     }
+}
 
+impl Counts<WIDE> {
+    /// The blocks.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = Counts> {
+        let inputs = self.inputs;
+        let words = self.words.as_chunks().0.iter();
+        words.map(move |&words| Counts { words, inputs })
+    }
+}
+
+impl Counts {
     /// The synaptic sum of entry `k`.
     pub(crate) fn sum(&self, k: usize) -> i32 {
         let count = self.words[k / 32 % (BLOCK / 32)][k % 8] >> (k % 32 / 8 * 8) & 255;

@@ -7,10 +7,7 @@ use super::band::Band;
 use crate::kernel::columns::{self, Columns};
 use crate::kernel::counters::{self, FEW, MOST};
 use crate::kernel::geometry::Geometry;
-use crate::kernel::{BLOCK, Counts, Outputs, Visit};
-
-/// Words of a row that are gathered at once: four blocks.
-const WIDTH: usize = 8;
+use crate::kernel::{BLOCK, Counts, Outputs, Visit, WIDE};
 
 impl Band {
     /// As [`Sums::sums`](crate::kernel::Sums::sums), of output positions of several blocks, from the
@@ -29,7 +26,7 @@ impl Band {
             len: 0,
         };
         let mut wide = Wide {
-            gathered: [0; WIDTH * (MOST + 1)],
+            gathered: [0; WIDE * (MOST + 1)],
             counts: Counts::new(),
         };
         for position in positions {
@@ -87,12 +84,12 @@ impl Rows {
 /// The columns of a few taps, several blocks wide.
 struct Wide {
     /// Columns, and what shifts the last one by a word.
-    gathered: [u32; WIDTH * (MOST + 1)],
-    counts: Counts,
+    gathered: [u32; WIDE * (MOST + 1)],
+    counts: Counts<WIDE>,
 }
 
 impl Wide {
-    /// Visits the blocks of a position by [`WIDTH`] words, as long as rows have so many; returns the first
+    /// Visits the blocks of a position by [`WIDE`] words, as long as rows have so many; returns the first
     /// block that is left. `starts` are at most [`MOST`].
     #[inline(never)]
     fn visit(
@@ -104,30 +101,28 @@ impl Wide {
         visit: Visit<'_>,
     ) -> usize {
         let slots = FEW.into_iter().find(|slots| starts.len() <= *slots);
-        let unused = self.gathered.get_mut(WIDTH * starts.len()..);
+        let unused = self.gathered.get_mut(WIDE * starts.len()..);
         unused.unwrap_or(&mut []).fill(0);
         self.counts.inputs = [starts.len() as i32; 2];
         let mut block = 0;
         let mut first = 0;
-        while first + WIDTH <= row_words {
+        while first + WIDE <= row_words {
             let weights = weights.get(first..).unwrap_or(&[]);
             self.gather(weights, starts);
-            for word in (0..WIDTH).step_by(BLOCK / 32) {
-                for half in 0..BLOCK / 32 {
-                    match slots {
-                        Some(slots) => self.count_few(word + half, half, slots),
-                        None => self.count_most(word + half, half),
-                    }
+            for word in 0..WIDE {
+                match slots {
+                    Some(slots) => self.count_few(word, slots),
+                    None => self.count_most(word),
                 }
-                visit(position, block, Outputs::Counts(&self.counts));
-                block += 1;
             }
-            first += WIDTH;
+            visit(position, block, Outputs::Wide(&self.counts));
+            block += WIDE * 32 / BLOCK;
+            first += WIDE;
         }
         block
     }
 
-    /// Gathers [`WIDTH`] words of the rows that begin at `starts`.
+    /// Gathers [`WIDE`] words of the rows that begin at `starts`.
     #[inline(never)]
     fn gather(&mut self, weights: &[u32], starts: &[u32]) {
         let columns = self.gathered.as_chunks_mut().0.as_chunks_mut().0;
@@ -135,37 +130,37 @@ impl Wide {
             let Some(row) = weights.get(start as usize..) else {
                 return;
             };
-            let (row, _) = row.as_chunks::<{ WIDTH / 2 }>();
+            let (row, _) = row.as_chunks::<{ WIDE / 2 }>();
             let [low, high, ..] = row else {
                 return;
             };
             // Both halves at once would be a call.
-            let halves: &mut [[u32; WIDTH / 2]; 2] = columns;
+            let halves: &mut [[u32; WIDE / 2]; 2] = columns;
             halves[0] = *low;
             halves[1] = *high;
         }
     }
 
-    /// The columns of a word: every [`WIDTH`]th.
+    /// The columns of a word: every [`WIDE`]th.
     #[inline(always)]
-    fn columns(&self, word: usize) -> &[u32; WIDTH * MOST] {
+    fn columns(&self, word: usize) -> &[u32; WIDE * MOST] {
         let columns = self.gathered.get(word..).unwrap_or(&[]).first_chunk();
-        columns.unwrap_or(&[0; WIDTH * MOST])
+        columns.unwrap_or(&[0; WIDE * MOST])
     }
 
     /// Counts up to 15 columns of a word.
     #[inline(never)]
-    fn count_few(&mut self, word: usize, half: usize, slots: usize) {
+    fn count_few(&mut self, word: usize, slots: usize) {
         let columns = self.columns(word);
-        let planes = counters::count_few(|k| columns[WIDTH * k], slots);
-        self.counts.words[half % 2] = counters::transpose_low(planes);
+        let planes = counters::count_few(|k| columns[WIDE * k], slots);
+        self.counts.words[word % WIDE] = counters::transpose_low(planes);
     }
 
     /// Counts up to [`MOST`] columns of a word.
     #[inline(never)]
-    fn count_most(&mut self, word: usize, half: usize) {
+    fn count_most(&mut self, word: usize) {
         let columns = self.columns(word);
-        let [a, b, c, d, e] = counters::count_most(|k| columns[WIDTH * k]);
-        self.counts.words[half % 2] = counters::transpose([a, b, c, d, e, 0, 0, 0]);
+        let [a, b, c, d, e] = counters::count_most(|k| columns[WIDE * k]);
+        self.counts.words[word % WIDE] = counters::transpose([a, b, c, d, e, 0, 0, 0]);
     }
 }
