@@ -161,15 +161,14 @@ impl<'a> Neurons<'a> {
         count: usize,
         counts: &Counts<WIDE>,
     ) {
-        if PARTS & parts::UNPACKED != 0 && !self.counts {
-            for (index, counts) in counts.blocks().enumerate() {
-                let done = BLOCK * index;
-                let count = count.saturating_sub(done).min(BLOCK);
-                self.update_unpacked::<PARTS>(first + done, channel + done, count, &counts);
-            }
-            return;
+        if PARTS & parts::UNPACKED == 0 || self.counts {
+            return self.update_wide_counted(first, channel, count, counts);
         }
-        self.update_wide_counted(first, channel, count, counts);
+        for (index, counts) in counts.blocks().enumerate() {
+            let done = BLOCK * index;
+            let count = count.saturating_sub(done).min(BLOCK);
+            self.update_unpacked::<PARTS>(first + done, channel + done, count, &counts);
+        }
     }
 
     // Not generic, which leaves it to this crate's level of optimisation.
@@ -181,6 +180,15 @@ impl<'a> Neurons<'a> {
         count: usize,
         counts: &Counts<WIDE>,
     ) {
+        // Parameters that repeat are not as many.
+        if self.lanes.iter().any(Lane::repeats) {
+            for (index, counts) in counts.blocks().enumerate() {
+                let done = BLOCK * index;
+                let count = count.saturating_sub(done).min(BLOCK);
+                self.update_counted(first + done, channel + done, count, &counts);
+            }
+            return;
+        }
         let done = self.update_whole(first, channel, count, counts);
         if done < count {
             let at = [first + done, channel + done];

@@ -69,7 +69,7 @@ impl<'a> Columns<'a> {
 
     /// The layer's weights.
     #[inline(always)]
-    pub(super) fn weights(&self) -> &'a [u32] {
+    pub(super) fn all_weights(&self) -> &'a [u32] {
         self.all
     }
 

@@ -11,7 +11,7 @@ use super::{BLOCK, Kernel, Outputs, synaptic_operations};
 use crate::lif::{Membrane, Reset};
 use crate::model::{
     Input, InputKind, InputPool, LayerParameters, LayerSpec, Metadata, Model, NetworkSpec,
-    Operation, Pool, PoolKind, Readout, Spread, WeightOrder, write,
+    Operation, Pool, PoolKind, Readout, Spread, WeightOrder, WriteError, write,
 };
 use crate::network::Network;
 use crate::wide::{Activity, Tables, Wide};
@@ -188,9 +188,13 @@ fn check_sums(model: &Model<'_>, kernel: Kernel, input: Input<'_>) -> Result<(),
         kernel.sums(layer, weights, input, &mut |position, block, outputs| {
             let first = block * BLOCK;
             let (values, positions) = match outputs {
-                Outputs::Sums(sums) => (*sums, 1),
-                Outputs::Counts(counts) => (counts.sums(), 1),
-                Outputs::Pair(counts) => (counts.sums(), 2),
+                Outputs::Sums(sums) => (sums.to_vec(), 1),
+                Outputs::Counts(counts) => (counts.sums().to_vec(), 1),
+                Outputs::Pair(counts) => (counts.sums().to_vec(), 2),
+                Outputs::Wide(counts) => (
+                    counts.blocks().flat_map(|counts| counts.sums()).collect(),
+                    1,
+                ),
             };
             let count = positions * channels - first;
             for (k, value) in values.iter().take(count).enumerate() {
@@ -305,8 +309,12 @@ fn build(case: &Case) -> Option<Vec<u32>> {
         ..Metadata::default()
     };
     let mut file = vec![0; 1 << 18];
-    let words = write(&spec, &layers, &[], &metadata, &mut file).expect("the case is valid");
-    file.truncate(words);
+    match write(&spec, &layers, &[], &metadata, &mut file) {
+        Ok(words) => file.truncate(words),
+        // A megabyte is as much as a case may take.
+        Err(WriteError::Buffer) => return None,
+        Err(error) => panic!("the case is valid: {error}"),
+    }
     Some(file)
 }
 
@@ -407,11 +415,21 @@ fn pool() -> impl Strategy<Value = Pool> {
 }
 
 fn layer(kernel: Kernel) -> impl Strategy<Value = LayerCase> {
-    let outputs = || prop_oneof![3 => 1u16..20, 1 => 30u16..150];
+    // Also a width of which two positions are computed at once, and ones that are gathered by four
+    // blocks, whole and not.
+    let outputs = |wide| {
+        prop_oneof![
+            16 => 1u16..20,
+            4 => Just(16),
+            6 => 30u16..150,
+            1 => Just(256),
+            wide => 230u16..600,
+        ]
+    };
     let operation = prop_oneof![
-        outputs().prop_map(|outputs| Operation::Linear { outputs }),
+        outputs(2).prop_map(|outputs| Operation::Linear { outputs }),
         (
-            outputs(),
+            outputs(1),
             // With pooling up to 21 rows, more than the event-driven kernel looks at together.
             (prop_oneof![8 => 1u16..5, 1 => 5u16..8], 1u16..5).prop_map(|(y, x)| [y, x]),
             [1u16..3, 1u16..3],

@@ -89,16 +89,17 @@ fn layer(source: &mut Source, kind: InputKind) -> LayerSpec {
     let operation = if conv {
         let padding = if plain { 0 } else { 1 };
         Operation::Conv2d {
-            channels: source.side(9),
+            // Of 16, two positions are computed at once.
+            channels: if source.one_in(4) { 16 } else { source.side(9) },
             kernel: [source.side(3), source.side(3)],
             stride: [source.side(2), source.side(2)],
             padding: [0; 2].map(|_| source.range(0, padding) as u16),
         }
     } else {
-        // Some have several blocks of outputs.
-        let wide = source.one_in(6);
+        // Some have several blocks of outputs, or more than four.
+        let most = source.pick(&[40, 40, 40, 40, 150, 600]);
         Operation::Linear {
-            outputs: source.side(if wide { 150 } else { 40 }),
+            outputs: source.side(most),
         }
     };
     let spreads = [Spread::Layer, Spread::Channel, Spread::Neuron];

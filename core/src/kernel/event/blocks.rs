@@ -39,7 +39,7 @@ impl Band {
             let mut block = 0;
             if listed && rows.len <= MOST {
                 let row_words = columns.row_words();
-                block = wide.visit(columns.weights(), row_words, starts, position, visit);
+                block = wide.visit(columns.all_weights(), row_words, starts, position, visit);
             }
             while block < geometry.blocks() {
                 columns.turn(block);
