@@ -146,7 +146,7 @@ impl Drive for Driven<'_> {
                 let after = lif.integrate(Offset::NONE, membranes[k], drives[k].into(), 0);
                 membranes[k] = after as i16;
                 if after > i32::from(thresholds[k]) {
-                    // As in the other one.
+                    // A branch, as for counts.
                     compiler_fence(Ordering::SeqCst);
                     spikes |= 1 << (TILE - LANE + k);
                 }
