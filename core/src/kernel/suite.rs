@@ -422,7 +422,7 @@ fn layer(kernel: Kernel) -> impl Strategy<Value = LayerCase> {
             16 => 1u16..20,
             4 => Just(16),
             6 => 30u16..150,
-            1 => Just(256),
+            2 => 225u16..=256,
             wide => 230u16..600,
         ]
     };
