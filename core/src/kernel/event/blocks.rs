@@ -7,7 +7,7 @@ use super::band::Band;
 use crate::kernel::columns::{self, Columns};
 use crate::kernel::counters::{self, FEW, MOST};
 use crate::kernel::geometry::Geometry;
-use crate::kernel::{BLOCK, Counts, Outputs, Visit, WIDE};
+use crate::kernel::{BLOCK, Counts, Outputs, SMALL, Visit, WIDE};
 
 impl Band {
     /// As [`Sums::sums`](crate::kernel::Sums::sums), of output positions of several blocks, from the
@@ -25,10 +25,6 @@ impl Band {
             starts: [0; columns::CAPACITY],
             len: 0,
         };
-        let mut wide = Wide {
-            gathered: [0; WIDE * (MOST + 1)],
-            counts: Counts::new(),
-        };
         for position in positions {
             rows.len = 0;
             let mut listed = true;
@@ -37,9 +33,10 @@ impl Band {
             });
             let starts = rows.starts.get(..rows.len).unwrap_or(&[]);
             let mut block = 0;
-            if listed && rows.len <= MOST {
+            // It takes a kilobyte of stack.
+            if !SMALL && listed && rows.len <= MOST {
                 let row_words = columns.row_words();
-                block = wide.visit(columns.all_weights(), row_words, starts, position, visit);
+                block = Wide::visit(columns.all_weights(), row_words, starts, position, visit);
             }
             while block < geometry.blocks() {
                 columns.turn(block);
@@ -93,29 +90,30 @@ impl Wide {
     /// block that is left. `starts` are at most [`MOST`].
     #[inline(never)]
     fn visit(
-        &mut self,
         weights: &[u32],
         row_words: usize,
         starts: &[u32],
         position: usize,
         visit: Visit<'_>,
     ) -> usize {
+        let mut wide = Self {
+            gathered: [0; WIDE * (MOST + 1)],
+            counts: Counts::new(),
+        };
         let slots = FEW.into_iter().find(|slots| starts.len() <= *slots);
-        let unused = self.gathered.get_mut(WIDE * starts.len()..);
-        unused.unwrap_or(&mut []).fill(0);
-        self.counts.inputs = [starts.len() as i32; 2];
+        wide.counts.inputs = [starts.len() as i32; 2];
         let mut block = 0;
         let mut first = 0;
         while first + WIDE <= row_words {
             let weights = weights.get(first..).unwrap_or(&[]);
-            self.gather(weights, starts);
+            wide.gather(weights, starts);
             for word in 0..WIDE {
                 match slots {
-                    Some(slots) => self.count_few(word, slots),
-                    None => self.count_most(word),
+                    Some(slots) => wide.count_few(word, slots),
+                    None => wide.count_most(word),
                 }
             }
-            visit(position, block, Outputs::Wide(&self.counts));
+            visit(position, block, Outputs::Wide(&wide.counts));
             block += WIDE * 32 / BLOCK;
             first += WIDE;
         }
