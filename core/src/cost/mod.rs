@@ -24,7 +24,7 @@
 mod table;
 
 use crate::kernel::dense::tables;
-use crate::kernel::{Kernel, event};
+use crate::kernel::{Kernel, WIDE, event};
 use crate::model::{InputKind, Layer, Model, WeightOrder};
 
 /// Machines that run the same instructions, near enough.
@@ -249,7 +249,14 @@ pub fn stack_bytes<const LAYERS: usize>(class: Class, model: &Model<'_, LAYERS>)
             }
         };
         let of = parts.iter().map(|part| table::stack_bytes(class, *part));
-        most = most.max(of.max().unwrap_or(0));
+        // The layers of the table are not as wide, and the smallest cores have no room for it.
+        let wide = parts.contains(&Part::Event) && layer.row_words() >= WIDE;
+        let wide = if wide && class != Class::ArmV6M {
+            event::blocks::STACK
+        } else {
+            0
+        };
+        most = most.max(of.max().unwrap_or(0) + wide);
         kind = InputKind::Spikes;
     }
     most

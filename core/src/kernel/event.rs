@@ -5,7 +5,7 @@
 //! `x_j = 2 count_j - P(s)`. The cost follows the number of spikes.
 
 mod band;
-mod blocks;
+pub(crate) mod blocks;
 
 use core::ops::Range;
 

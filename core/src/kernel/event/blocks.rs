@@ -78,6 +78,9 @@ impl Rows {
     }
 }
 
+/// Stack in bytes that a layer of at least [`WIDE`] words of outputs takes beside the rest, with frames.
+pub(crate) const STACK: u32 = (size_of::<Wide>() + 128) as u32;
+
 /// The columns of a few taps, several blocks wide.
 struct Wide {
     /// Columns, and what shifts the last one by a word.
