@@ -3,8 +3,8 @@
 use core::ops::Range;
 
 use crate::bits;
-use crate::kernel::{BLOCK, Counts, WIDE};
-use crate::lanes::{CountBytes, Counted, LANE, advance, advance_driven, advance_sums};
+use crate::kernel::{BLOCK, Counts, WIDE, sum_of};
+use crate::lanes::{Counted, LANE, advance, advance_driven, advance_sums};
 use crate::lif::{Lif, Membrane, Narrow, Neuron};
 use crate::model::{Layer, Parameters, parts};
 
@@ -143,15 +143,6 @@ impl<'a> Neurons<'a> {
         self.update_counted(first, channel, count, counts);
     }
 
-    #[inline(never)]
-    fn update_counted(&mut self, first: usize, channel: usize, count: usize, counts: &Counts) {
-        let done = self.update_whole(first, channel, count, counts);
-        if done < count {
-            let at = [first + done, channel + done];
-            self.update_rest(at, done..count, &counts.words, counts.inputs);
-        }
-    }
-
     /// As [`update_counts`](Self::update_counts), of several blocks.
     #[inline(never)]
     pub(crate) fn update_wide<const PARTS: u32>(
@@ -161,17 +152,25 @@ impl<'a> Neurons<'a> {
         count: usize,
         counts: &Counts<WIDE>,
     ) {
-        if PARTS & parts::UNPACKED == 0 || self.counts {
+        let packed = PARTS & parts::UNPACKED == 0 || self.counts;
+        // Parameters that repeat are not as many.
+        if packed && !self.lanes.iter().any(Lane::repeats) {
             return self.update_wide_counted(first, channel, count, counts);
         }
         for (index, counts) in counts.blocks().enumerate() {
             let done = BLOCK * index;
             let count = count.saturating_sub(done).min(BLOCK);
-            self.update_unpacked::<PARTS>(first + done, channel + done, count, &counts);
+            self.update_counts::<PARTS>(first + done, channel + done, count, &counts);
         }
     }
 
-    // Not generic, which leaves it to this crate's level of optimisation.
+    // Not generic, which leaves them to this crate's level of optimisation.
+
+    #[inline(never)]
+    fn update_counted(&mut self, first: usize, channel: usize, count: usize, counts: &Counts) {
+        self.update_packed(first, channel, count, counts);
+    }
+
     #[inline(never)]
     fn update_wide_counted(
         &mut self,
@@ -180,15 +179,18 @@ impl<'a> Neurons<'a> {
         count: usize,
         counts: &Counts<WIDE>,
     ) {
-        // Parameters that repeat are not as many.
-        if self.lanes.iter().any(Lane::repeats) {
-            for (index, counts) in counts.blocks().enumerate() {
-                let done = BLOCK * index;
-                let count = count.saturating_sub(done).min(BLOCK);
-                self.update_counted(first + done, channel + done, count, &counts);
-            }
-            return;
-        }
+        self.update_packed(first, channel, count, counts);
+    }
+
+    /// As [`update_counts`](Self::update_counts), of any number of words.
+    #[inline(always)]
+    fn update_packed<const WORDS: usize>(
+        &mut self,
+        first: usize,
+        channel: usize,
+        count: usize,
+        counts: &Counts<WORDS>,
+    ) {
         let done = self.update_whole(first, channel, count, counts);
         if done < count {
             let at = [first + done, channel + done];
@@ -253,7 +255,6 @@ impl<'a> Neurons<'a> {
                 .update_word([first, channel], count, word, inputs)
                 .is_none()
             {
-                let word = bytemuck::cast_ref(word);
                 self.update_some([first, channel], count, word, inputs);
             }
             first += TILE;
@@ -299,13 +300,10 @@ impl<'a> Neurons<'a> {
         &mut self,
         [first, channel]: [usize; 2],
         count: usize,
-        counts: &CountBytes,
+        counts: &[u32; 8],
         inputs: [i32; 2],
     ) {
-        let mut sums = [0; TILE];
-        for (k, sum) in sums.iter_mut().enumerate() {
-            *sum = 2 * i32::from(counts[k % LANE][k / LANE]) - inputs[k / (TILE / 2)];
-        }
+        let mut sums: [_; TILE] = core::array::from_fn(|k| sum_of(counts, inputs, k));
         self.update_narrow(first, channel, sums.get_mut(..count).unwrap_or(&mut []));
     }
 

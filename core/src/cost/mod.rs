@@ -282,9 +282,9 @@ const MOST_FILLING: usize = 4096;
 ///
 /// The class matters little: the exporter takes [`Class::ArmV7M`] for all.
 pub fn choose(class: Class, layer: &Layer, kind: InputKind, rate: f64) -> WeightOrder {
-    // Only spikes are counted by columns, and a tap is noted in 16 bits.
     let channels = usize::from(layer.output().channels);
     let filling = layer.taps() * (channels.next_multiple_of(32) - channels) / 8;
+    // Only spikes are counted by columns, and a tap is noted in 16 bits.
     let event = kind == InputKind::Spikes
         && layer.spec().input_pool.is_none()
         && layer.taps() < usize::from(u16::MAX)

@@ -3,7 +3,7 @@
 use core::sync::atomic::{Ordering, compiler_fence};
 
 use super::counters::{self, FEW, FIRST, GROUP, Group};
-use super::{BLOCK, Counts, Outputs, SMALL};
+use super::{BLOCK, Counts, Outputs, SMALL, sum_of};
 
 /// Words of a block.
 const WORDS: usize = BLOCK / 32;
@@ -157,6 +157,40 @@ impl<'a> Columns<'a> {
         }
     }
 
+    /// As [`extend`](Self::extend), of one of a pair of positions of 16 outputs, which start at bit
+    /// `shift` of a word; [`have_room`](Self::have_room) says whether all found room.
+    #[inline(always)]
+    pub(super) fn extend_half(&mut self, spikes: &[u16], base: usize, shift: usize) {
+        let end = self.len + spikes.len();
+        let columns = self.gathered.first_chunk_mut::<{ WORDS * CAPACITY }>();
+        let columns = columns.map_or(&mut [][..], |columns| columns.as_chunks_mut().0);
+        let Some(columns) = columns.get_mut(self.len..end) else {
+            // Nor has what follows.
+            self.len = CAPACITY + 1;
+            return;
+        };
+        self.len = end;
+        let weights = self.weights;
+        for ([column, _], &spike) in columns.iter_mut().zip(spikes) {
+            let Some(row) = weights.get(usize::from(spike).wrapping_add(base)) else {
+                break;
+            };
+            *column = row << shift;
+        }
+    }
+
+    /// Whether all columns since [`begin`](Self::begin) had room.
+    #[inline(always)]
+    pub(super) fn have_room(&self) -> bool {
+        self.len <= CAPACITY
+    }
+
+    /// Columns gathered since [`begin`](Self::begin), where they had room.
+    #[inline(always)]
+    pub(super) fn gathered(&self) -> usize {
+        self.len
+    }
+
     /// Adds the column of one tap.
     #[inline(always)]
     pub(super) fn push(&mut self, tap: usize) {
@@ -201,46 +235,12 @@ impl<'a> Columns<'a> {
         if !self.spilled {
             self.sums.fill(0);
         }
-        self.counts.inputs = [self.counted as i32; 2];
+        let inputs = [self.counted as i32; 2];
         for (k, sum) in self.sums.iter_mut().enumerate() {
-            *sum += self.counts.sum(k);
+            *sum += sum_of(&self.counts.words[k / 32], inputs, k % 32);
         }
         self.spilled = true;
         self.counted = 0;
-    }
-
-    /// As [`extend`](Self::extend), of one of a pair of positions of 16 outputs, which start at bit
-    /// `shift` of a word; [`have_room`](Self::have_room) says whether all found room.
-    #[inline(always)]
-    pub(super) fn extend_half(&mut self, spikes: &[u16], base: usize, shift: usize) {
-        let end = self.len + spikes.len();
-        let columns = self.gathered.first_chunk_mut::<{ WORDS * CAPACITY }>();
-        let columns = columns.map_or(&mut [][..], |columns| columns.as_chunks_mut().0);
-        let Some(columns) = columns.get_mut(self.len..end) else {
-            // Nor has what follows.
-            self.len = CAPACITY + 1;
-            return;
-        };
-        self.len = end;
-        let weights = self.weights;
-        for ([column, _], &spike) in columns.iter_mut().zip(spikes) {
-            let Some(row) = weights.get(usize::from(spike).wrapping_add(base)) else {
-                break;
-            };
-            *column = row << shift;
-        }
-    }
-
-    /// Whether all columns since [`begin`](Self::begin) had room.
-    #[inline(always)]
-    pub(super) fn have_room(&self) -> bool {
-        self.len <= CAPACITY
-    }
-
-    /// Columns gathered since [`begin`](Self::begin), where they had room.
-    #[inline(always)]
-    pub(super) fn gathered(&self) -> usize {
-        self.len
     }
 
     /// What the columns of a pair of positions come to, `lower` of them of the first one.

@@ -79,16 +79,20 @@ impl Counts<WIDE> {
 }
 
 impl Counts {
-    /// The synaptic sum of entry `k`.
-    pub(crate) fn sum(&self, k: usize) -> i32 {
-        let count = self.words[k / 32 % (BLOCK / 32)][k % 8] >> (k % 32 / 8 * 8) & 255;
-        2 * count as i32 - self.inputs[k / PAIR % 2]
-    }
-
     /// The synaptic sums.
     pub(crate) fn sums(&self) -> [i32; BLOCK] {
-        core::array::from_fn(|k| self.sum(k))
+        core::array::from_fn(|k| {
+            let word = &self.words[k / 32 % (BLOCK / 32)];
+            sum_of(word, self.inputs, k % 32)
+        })
     }
+}
+
+/// The synaptic sum of output `k` of a word of [`Counts`].
+#[inline(always)]
+pub(crate) fn sum_of(word: &[u32; 8], inputs: [i32; 2], k: usize) -> i32 {
+    let count = word[k % 8] >> (k % 32 / 8 * 8) & 255;
+    2 * count as i32 - inputs[k / PAIR % 2]
 }
 
 /// What a kernel computes: the synaptic sums of a layer in one time step.
