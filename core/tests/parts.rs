@@ -3,7 +3,8 @@
 mod random;
 mod words;
 
-use bitspike_core::model::{Input, Model, ModelError, parts};
+use bitspike_core::kernel::Kernel;
+use bitspike_core::model::{Input, InputKind, Model, ModelError, parts};
 use bitspike_core::network::Network;
 use words::words_of;
 
@@ -79,6 +80,28 @@ macro_rules! parts_are_enough {
     };
 }
 
+/// Without the part the bits are the same, only slower, so that no network shows whether it is there.
+#[test]
+fn pairs_are_of_layers_of_16_channels() {
+    let mut needed = [0; 2];
+    for seed in 1..=CASES {
+        let file = random::model(seed);
+        let model = Model::<16>::new(&file).expect("a random model loads");
+        let mut kind = model.input_kind();
+        let mut pairs = false;
+        for layer in model.layers() {
+            pairs |= Kernel::choose(layer, kind) == Kernel::Event && layer.output().channels == 16;
+            kind = InputKind::Spikes;
+        }
+        assert_eq!(parts::of(&file) & parts::PAIRS != 0, pairs, "seed {seed}");
+        needed[usize::from(pairs)] += 1;
+    }
+    assert!(
+        cfg!(miri) || needed.iter().all(|&models| models >= 10),
+        "{needed:?}"
+    );
+}
+
 /// All but these.
 const fn without(parts: u32) -> u32 {
     parts::ALL & !parts
@@ -92,7 +115,6 @@ parts_are_enough! {
     without_tables: without(parts::TABLES);
     without_deep: without(parts::DEEP);
     without_blocks: without(parts::BLOCKS);
-    without_pairs: without(parts::PAIRS);
     without_wide: without(parts::WIDE);
     without_wide_and_unpacked: without(parts::WIDE | parts::UNPACKED);
     without_words: without(parts::WORDS);

@@ -1,4 +1,5 @@
-//! Kernels: the synaptic sums of up to 64 outputs of one position at a time.
+//! Kernels: the synaptic sums of a layer, a block of up to 64 outputs of one position at a time, or what
+//! [`Outputs`] has beside it.
 //!
 //! [`mod@reference`] is the specification as loops; every other kernel computes the same integers
 //! faster, for the layers that it supports. A kernel is added in the `kernels!` list below, which
@@ -28,7 +29,8 @@ pub(crate) const PAIR: usize = 16;
 const SMALL: bool = cfg!(all(target_arch = "arm", not(target_has_atomic = "32")));
 
 /// Takes a block of outputs: `visit(position, block, outputs)`, of the channels from `64 * block` on
-/// at `position` (`y * width + x` of the layer's output).
+/// at `position` (`y * width + x` of the layer's output); of [`Outputs::Pair`] and [`Outputs::Wide`]
+/// the first position and block.
 pub type Visit<'a> = &'a mut dyn FnMut(usize, usize, Outputs<'_>);
 
 /// What a kernel gives of a block. What stands behind the last channel is not defined.
@@ -97,7 +99,7 @@ pub(crate) fn sum_of(word: &[u32; 8], inputs: [i32; 2], k: usize) -> i32 {
 
 /// What a kernel computes: the synaptic sums of a layer in one time step.
 pub trait Sums {
-    /// Calls `visit` once for every position and block of the layer, in any order.
+    /// Calls `visit` for every position and block of the layer, each once, in any order.
     ///
     /// `weights` are the layer's words, [`Model::weights`](crate::model::Model::weights).
     fn sums(layer: &Layer, weights: &[u32], input: Input<'_>, visit: Visit<'_>);
@@ -118,8 +120,8 @@ macro_rules! kernels {
                 match self { $(Kernel::$name => <$kernel>::supports(layer, kind),)* }
             }
 
-            /// Calls `visit` once for every position and block of the layer, in any order: the sums
-            /// of one time step, without neurons. `weights` are
+            /// Calls `visit` for every position and block of the layer, each once, in any order: the
+            /// sums of one time step, without neurons. `weights` are
             /// [`Model::weights`](crate::model::Model::weights); a kernel that does not support the
             /// layer, or weights and input of another one, give other sums.
             pub fn sums(
