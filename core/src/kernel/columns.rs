@@ -86,10 +86,21 @@ impl<'a> Columns<'a> {
         let columns = self.gathered.as_chunks_mut::<WORDS>().0;
         self.len = starts.len();
         let weights = self.weights;
-        for (column, &start) in columns.iter_mut().zip(starts) {
-            // Behind a row's last word lies what no output reads.
-            let at = start as usize;
-            *column = [at, at + 1].map(|at| weights.get(at).copied().unwrap_or(0));
+        let columns = columns.iter_mut().zip(starts);
+        if self.row_words.is_multiple_of(WORDS) {
+            let pairs = weights.as_chunks::<WORDS>().0;
+            for (column, &start) in columns {
+                let Some(pair) = pairs.get(start as usize / WORDS) else {
+                    return;
+                };
+                *column = *pair;
+            }
+        } else {
+            for (column, &start) in columns {
+                // Behind a row's last word lies what no output reads.
+                let at = start as usize;
+                *column = [at, at + 1].map(|at| weights.get(at).copied().unwrap_or(0));
+            }
         }
     }
 
