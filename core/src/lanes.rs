@@ -166,6 +166,18 @@ pub(crate) struct Counted<'a> {
 }
 
 impl Counted<'_> {
+    /// Of whole words, without counts and biases; `inputs` as in [`Counts`](crate::kernel::Counts).
+    #[inline(always)]
+    pub(crate) fn new(lif: &Narrow, inputs: [i32; 2]) -> Self {
+        Self {
+            counts: &[[0; TILE / LANE]; LANE],
+            biases: &[0; TILE],
+            gain: lif.gain(),
+            offsets: inputs.map(|inputs| lif.offset(inputs)),
+            lanes: TILE / LANE,
+        }
+    }
+
     #[inline(always)]
     fn drive(&self, k: usize) -> i32 {
         let count = self.counts[k % LANE][k / LANE % (TILE / LANE)];

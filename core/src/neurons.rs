@@ -153,9 +153,11 @@ impl<'a> Neurons<'a> {
         counts: &Counts<WIDE>,
     ) {
         let packed = PARTS & parts::UNPACKED == 0 || self.counts;
-        // Parameters that repeat are not as many.
-        if packed && !self.lanes.iter().any(Lane::repeats) {
-            return self.update_wide_counted(first, channel, count, counts);
+        if packed
+            && count == WIDE * TILE
+            && self.update_wide_counted(first, channel, counts).is_some()
+        {
+            return;
         }
         for (index, counts) in counts.blocks().enumerate() {
             let done = BLOCK * index;
@@ -166,75 +168,69 @@ impl<'a> Neurons<'a> {
 
     // Not generic, which leaves them to this crate's level of optimisation.
 
-    #[inline(never)]
-    fn update_counted(&mut self, first: usize, channel: usize, count: usize, counts: &Counts) {
-        self.update_packed(first, channel, count, counts);
-    }
-
+    /// `None` where the neurons, or parameters of as many, do not fill words.
     #[inline(never)]
     fn update_wide_counted(
         &mut self,
         first: usize,
         channel: usize,
-        count: usize,
         counts: &Counts<WIDE>,
-    ) {
-        self.update_packed(first, channel, count, counts);
+    ) -> Option<()> {
+        if !first.is_multiple_of(TILE) {
+            return None;
+        }
+        let (word, channel_word) = (first / TILE, channel / TILE);
+        let [thresholds, biases] = self.lanes.each_ref();
+        let thresholds: &[_; WIDE] = thresholds.words(word, channel_word)?;
+        let biases: &[_; WIDE] = biases.words(word, channel_word)?;
+        let membranes = self.membranes.as_chunks_mut().0.get_mut(word..)?;
+        let membranes: &mut [_; WIDE] = membranes.first_chunk_mut()?;
+        let spikes: &mut [_; WIDE] = self.spikes.get_mut(word..)?.first_chunk_mut()?;
+        let mut drive = Counted::new(&self.equation, counts.inputs);
+        for word in 0..WIDE {
+            drive.counts = bytemuck::cast_ref(&counts.words[word]);
+            drive.biases = &biases[word];
+            let lif = &self.equation;
+            spikes[word] = advance(
+                lif,
+                &mut membranes[word],
+                &thresholds[word],
+                spikes[word],
+                &drive,
+            );
+        }
+        Some(())
     }
 
-    /// As [`update_counts`](Self::update_counts), of any number of words.
-    #[inline(always)]
-    fn update_packed<const WORDS: usize>(
-        &mut self,
-        first: usize,
-        channel: usize,
-        count: usize,
-        counts: &Counts<WORDS>,
-    ) {
-        let done = self.update_whole(first, channel, count, counts);
+    #[inline(never)]
+    fn update_counted(&mut self, first: usize, channel: usize, count: usize, counts: &Counts) {
+        let mut done = 0;
+        if first.is_multiple_of(TILE) {
+            let [thresholds, biases] = self.lanes.each_ref();
+            let membranes = self.membranes.as_chunks_mut().0;
+            let mut drive = Counted::new(&self.equation, counts.inputs);
+            let (mut word, mut channel_word) = (first / TILE, channel / TILE);
+            for counts in counts.words.iter().take(count / TILE) {
+                let (Some(thresholds), Some(biases), Some(membranes), Some(spikes)) = (
+                    thresholds.words(word, channel_word).map(|[word]| word),
+                    biases.words(word, channel_word).map(|[word]| word),
+                    membranes.get_mut(word),
+                    self.spikes.get_mut(word),
+                ) else {
+                    break;
+                };
+                drive.counts = bytemuck::cast_ref(counts);
+                drive.biases = biases;
+                *spikes = advance(&self.equation, membranes, thresholds, *spikes, &drive);
+                word += 1;
+                channel_word += 1;
+                done += TILE;
+            }
+        }
         if done < count {
             let at = [first + done, channel + done];
             self.update_rest(at, done..count, &counts.words, counts.inputs);
         }
-    }
-
-    /// As [`update_counts`](Self::update_counts), of the neurons that fill words; returns how many.
-    #[inline(always)]
-    fn update_whole<const WORDS: usize>(
-        &mut self,
-        first: usize,
-        channel: usize,
-        count: usize,
-        counts: &Counts<WORDS>,
-    ) -> usize {
-        let mut done = 0;
-        if first.is_multiple_of(TILE) {
-            let (word, channel_word) = (first / TILE, channel / TILE);
-            let [thresholds, biases] = self.lanes.each_ref();
-            let thresholds = thresholds.words(word, channel_word).iter();
-            let biases = biases.words(word, channel_word).iter();
-            let membranes = self.membranes.as_chunks_mut().0.get_mut(word..);
-            let spikes = self.spikes.get_mut(word..);
-            let state = membranes
-                .into_iter()
-                .flatten()
-                .zip(spikes.into_iter().flatten());
-            let words = thresholds.zip(biases).zip(state).zip(&counts.words);
-            let gain = self.equation.gain();
-            let offsets = counts.inputs.map(|inputs| self.equation.offset(inputs));
-            for (((thresholds, biases), (membranes, spikes)), counts) in words.take(count / TILE) {
-                let drive = Counted {
-                    counts: bytemuck::cast_ref(counts),
-                    biases,
-                    gain,
-                    offsets,
-                    lanes: TILE / LANE,
-                };
-                *spikes = advance(&self.equation, membranes, thresholds, *spikes, &drive);
-                done += TILE;
-            }
-        }
-        done
     }
 
     /// As [`update_counts`](Self::update_counts), of a range of the neurons, anywhere.
@@ -285,9 +281,8 @@ impl<'a> Neurons<'a> {
         let drive = Counted {
             counts: bytemuck::cast_ref(counts),
             biases,
-            gain: self.equation.gain(),
-            offsets: inputs.map(|inputs| self.equation.offset(inputs)),
             lanes: count / LANE,
+            ..Counted::new(&self.equation, inputs)
         };
         let after = advance(&self.equation, membranes, thresholds, before, &drive);
         *word ^= (after ^ before) << shift;
@@ -442,11 +437,15 @@ impl<'a> Lane<'a> {
         self.values.get(at..)
     }
 
-    /// As [`of`](Self::of), of words of neurons and of channels.
+    /// As [`of`](Self::of), of `WORDS` words, given the words of neurons and of channels before them.
     #[inline(always)]
-    fn words(&self, neurons: usize, channels: usize) -> &[[i16; TILE]] {
+    fn words<const WORDS: usize>(
+        &self,
+        neurons: usize,
+        channels: usize,
+    ) -> Option<&[[i16; TILE]; WORDS]> {
         let at = neurons & self.masks[0] | channels & self.masks[1];
-        self.words.get(at..).unwrap_or(&[])
+        self.words.get(at..)?.first_chunk()
     }
 
     /// Whether the values repeat at least once a word.
