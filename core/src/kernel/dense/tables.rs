@@ -3,12 +3,18 @@
 //! A word has a nibble for each of eight positions. Under four taps there are 16 subsets that a
 //! row of weights may choose; how many spikes each meets, at all positions of a word, is a table
 //! that all outputs share ("Four Russians"). A row of weights then costs one lookup for four taps.
-//! Three lookups fit the nibbles, or all eight where no position has more than 15 spikes; they are
-//! added up in bytes, and 128s of those in nibbles again.
+//! Three lookups fit the nibbles, four where no position has more than 15 spikes under them, or all
+//! eight; they are added up in bytes, and 128s of those in nibbles again.
+//!
+//! Where most of the input spikes, the taps without a spike are counted in their place: an output's
+//! sum is that of its weights, less twice what it counts.
 
 use super::super::geometry::Geometry;
 use super::super::{BLOCK, Counts, Outputs, Visit};
 use crate::bits;
+
+/// The lower nibble of each byte.
+const LOW: u32 = 0x0F0F_0F0F;
 
 /// Words of nibbles.
 const WIDE: usize = 2;
@@ -47,12 +53,15 @@ pub(super) fn sums(
     visit: Visit<'_>,
 ) {
     let positions = geometry.output[0] * geometry.output[1];
+    let spikes: u32 = words.iter().map(|word| word.count_ones()).sum();
+    let values = geometry.map[0] * geometry.map[1] * geometry.channels;
     let places = geometry.window[0] * geometry.window[1];
     let row_words = bits::words_for(geometry.taps());
     let mut pass = Pass {
         geometry,
         words,
         flip,
+        silent: !flip && 2 * spikes as usize > values,
         corners: [[0; 2]; POSITIONS],
         starts: [0; POSITIONS],
         tables: [[[0; WIDE]; 8]; 16],
@@ -60,6 +69,8 @@ pub(super) fn sums(
         all: [0; 2 * WIDE],
         high: [[0; WIDE]; BLOCK],
         all_high: [0; WIDE],
+        bases: [0; BLOCK],
+        based: usize::MAX,
         carried: false,
         bound: 0,
         taps: (places * (64 * row_words - geometry.taps())) as i32,
@@ -82,6 +93,10 @@ pub(super) fn sums(
             let outputs = (geometry.outputs - block * BLOCK).min(BLOCK);
             let weights = weights.get(block * BLOCK * row_words..).unwrap_or(&[]);
             pass.begin();
+            if pass.silent && pass.based != block {
+                pass.base(weights, row_words, places);
+                pass.based = block;
+            }
             for dy in 0..geometry.window[0] {
                 for dx in 0..geometry.window[1] {
                     let place = [dy * geometry.stride[0], dx * geometry.stride[1]];
@@ -97,7 +112,7 @@ pub(super) fn sums(
                 }
             }
             for p in 0..count {
-                if flip || pass.carried {
+                if flip || pass.silent || pass.carried {
                     pass.emit(p, outputs, &mut sums);
                     visit(first + p, block, Outputs::Sums(&mut sums));
                 } else {
@@ -115,6 +130,8 @@ struct Pass<'a> {
     /// The input.
     words: &'a [u32],
     flip: bool,
+    /// Whether the taps without a spike are counted.
+    silent: bool,
     corners: [[usize; 2]; POSITIONS],
     /// Flat index of each corner, where there is no padding.
     starts: [usize; POSITIONS],
@@ -125,6 +142,9 @@ struct Pass<'a> {
     /// 128s that have left the bytes.
     high: [[u32; WIDE]; BLOCK],
     all_high: [u32; WIDE],
+    /// The sums of the outputs of block `based` if all taps spiked, where those without are counted.
+    bases: [i32; BLOCK],
+    based: usize,
     carried: bool,
     /// The most that a byte of a bipolar input holds.
     bound: usize,
@@ -144,6 +164,16 @@ impl Pass<'_> {
         self.bound = 0;
     }
 
+    /// Sets the bases to those of a block, whose rows of weights are given.
+    #[inline(never)]
+    fn base(&mut self, weights: &[u32], row_words: usize, places: usize) {
+        let taps = self.geometry.taps() as i32;
+        for (base, row) in self.bases.iter_mut().zip(weights.chunks(row_words.max(1))) {
+            let set: u32 = row.iter().map(|word| word.count_ones()).sum();
+            *base = places as i32 * (2 * set as i32 - taps);
+        }
+    }
+
     /// Counts the 32 taps from `tap` on at one place of the window.
     #[inline(always)]
     fn word(&mut self, place: [usize; 2], tap: usize, outputs: usize) {
@@ -157,21 +187,33 @@ impl Pass<'_> {
             tap,
             &mut taps,
         );
+        if self.silent {
+            let others = 32usize.saturating_sub(self.geometry.taps() - tap);
+            let mask = u32::MAX.wrapping_shr(others as u32);
+            taps.iter_mut().for_each(|taps| *taps = !*taps & mask);
+        }
         for (half, taps) in taps.as_chunks_mut::<8>().0.iter_mut().enumerate() {
             transpose(taps);
             fill(&mut self.tables, half, taps, self.flip);
         }
-        // What a row of set weights would choose.
-        let mut row = [0; 1 + 2 * WIDE];
-        row[0] = u32::MAX;
-        add(&self.tables, core::slice::from_mut(&mut row));
-        let [_, all @ ..] = row;
-        let few = all.iter().fold(0, |any, word| any | word) & 0xF0F0_F0F0 == 0;
+        // What rows of set weights would choose, by the first half of the taps and by the others.
+        let mut halves = [[0; 1 + 2 * WIDE]; 2];
+        halves[0][0] = 0xFFFF;
+        halves[1][0] = 0xFFFF_0000;
+        add(&self.tables, &mut halves);
+        let [[_, all @ ..], [_, others @ ..]] = halves;
+        let fit = |counts: &Bytes| counts.iter().fold(0, |any, word| any | word) & !LOW == 0;
+        let halves_fit = fit(&all) && fit(&others);
+        let mut all = all;
+        let sums = all.iter_mut().zip(others);
+        sums.for_each(|(sum, word)| *sum += word);
         let rows = self.rows.get_mut(..outputs).unwrap_or(&mut []);
-        if few && !self.flip {
+        if self.flip || !halves_fit {
+            add(&self.tables, rows);
+        } else if fit(&all) {
             add_few(&self.tables, rows);
         } else {
-            add(&self.tables, rows);
+            add_halves(&self.tables, rows);
         }
         let sums = self.all.iter_mut().zip(all);
         sums.for_each(|(sum, word)| *sum += word);
@@ -236,12 +278,14 @@ impl Pass<'_> {
         } else {
             count(&self.all) + 128 * high(&self.all_high)
         };
-        for (sum, [_, counts @ ..]) in sums.iter_mut().zip(&self.rows).take(outputs) {
-            *sum = 2 * count(counts) - all;
+        let sign = if self.silent { -1 } else { 1 };
+        let based = sums.iter_mut().zip(&self.bases).take(outputs);
+        for ((sum, base), [_, counts @ ..]) in based.zip(&self.rows) {
+            *sum = base + sign * (2 * count(counts) - all);
         }
         if self.carried {
             for (sum, counts) in sums.iter_mut().zip(&self.high).take(outputs) {
-                *sum += 256 * high(counts);
+                *sum += sign * 256 * high(counts);
             }
         }
     }
@@ -371,6 +415,22 @@ fn add(tables: &Tables, rows: &mut [Row]) {
     }
 }
 
+/// As [`add`], where no position has more than 15 spikes under either half of the taps.
+#[inline(never)]
+fn add_halves(tables: &Tables, rows: &mut [Row]) {
+    for [weights, counts @ ..] in rows {
+        let weights = *weights;
+        let chosen = |four| choose(tables, weights, four);
+        for half in [0, 4] {
+            let rest = half + 1..half + 4;
+            unpack(
+                counts,
+                rest.fold(chosen(half), |all, four| sum(all, chosen(four))),
+            );
+        }
+    }
+}
+
 /// As [`add`], where no position has more than 15 spikes.
 #[inline(never)]
 fn add_few(tables: &Tables, rows: &mut [Row]) {
@@ -405,7 +465,6 @@ fn sum(a: Nibbles, b: Nibbles) -> Nibbles {
 /// Adds nibbles to bytes.
 #[inline(always)]
 fn unpack(counts: &mut Bytes, nibbles: Nibbles) {
-    const LOW: u32 = 0x0F0F_0F0F;
     for (half, counts) in counts.as_chunks_mut::<2>().0.iter_mut().enumerate() {
         let nibbles = (nibbles >> (32 * half)) as u32;
         counts[0] += nibbles & LOW;
