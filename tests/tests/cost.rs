@@ -107,6 +107,42 @@ fn rv32() {
     a_decision_is_estimated_as_it_is_counted("rv32");
 }
 
+/// Rows of 94 words, which take more stack than any layer of the table has.
+fn the_stack_of_wide_rows_is_covered(machine: &str) {
+    let topology = topology("shd").unwrap();
+    let inputs = topology.inputs(0.02, 5);
+    let file = topology.build(0.02, Order::Exported, &inputs);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shd.bsnn");
+    save(&path, &file);
+    let (code, document, _) = costs(&["cost", path.to_str().unwrap(), "--on", machine, "--json"]);
+    assert_eq!(code, Some(0), "{document}");
+    let estimate = document["machines"][0]["stack_bytes"].as_u64().unwrap();
+
+    let mut requests = Vec::new();
+    for input in &inputs {
+        requests.push(b'S');
+        requests.extend(input);
+    }
+    requests.push(b'Q');
+    let finished = Firmware::build(machine, "bench", &path).run(&requests);
+    let measured: u64 = finished.lines("end")[0]["running"].parse().unwrap();
+    assert!(
+        (measured..measured + measured / 5).contains(&estimate),
+        "stack on {machine}: estimated {estimate}, measured {measured}"
+    );
+}
+
+#[test]
+fn the_stack_of_wide_rows_is_covered_on_m3() {
+    the_stack_of_wide_rows_is_covered("m3");
+}
+
+#[test]
+fn the_stack_of_wide_rows_is_covered_on_rv32() {
+    the_stack_of_wide_rows_is_covered("rv32");
+}
+
 #[test]
 fn a_board_that_is_too_small_is_refused_with_both_sizes() {
     let topology = topology("shd").unwrap();

@@ -237,7 +237,11 @@ fn inputs(case: &Case, random: &mut Random) -> (Vec<u8>, Vec<u32>) {
         .collect();
     let mut bits = vec![0; units.div_ceil(32)];
     // In one case of four a third is full, whatever the density.
-    let full = if case.seed.is_multiple_of(4) { units / 3 } else { 0 };
+    let full = if case.seed.is_multiple_of(4) {
+        units / 3
+    } else {
+        0
+    };
     for index in 0..units {
         if index < full || random.below(256) < case.density {
             bits[index / 32] |= 1 << (index % 32);
