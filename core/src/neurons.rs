@@ -1,5 +1,7 @@
 //! The neurons of a layer: a run of them advances by one step.
 
+mod lane;
+
 use core::ops::Range;
 
 use crate::bits;
@@ -7,6 +9,7 @@ use crate::kernel::{BLOCK, Counts, WIDE, sum_of};
 use crate::lanes::{Counted, LANE, advance, advance_driven, advance_sums};
 use crate::lif::{Lif, Membrane, Narrow, Neuron};
 use crate::model::{Layer, Parameters, parts};
+use lane::Lane;
 
 /// Neurons that are updated together, as many as a word has bits.
 pub(crate) const TILE: usize = 32;
@@ -392,67 +395,6 @@ impl<'a> Neurons<'a> {
 
 /// Takes membranes, thresholds, biases and the spikes of the step before, and returns the new ones.
 type Advance<'a> = &'a mut dyn FnMut(&Narrow, &mut [i16], &[i16], &[i16], u32) -> u32;
-
-/// Thresholds or biases of a layer of narrow neurons.
-struct Lane<'a> {
-    /// Those of each channel, or of each neuron; of those that repeat a word, or a block of them.
-    values: &'a [i16],
-    /// Whole words of them.
-    words: &'a [[i16; TILE]],
-    /// The bits of a neuron's index and of its channel that lead to its value.
-    masks: [usize; 2],
-}
-
-impl<'a> Lane<'a> {
-    /// Those that repeat at least once a word of spikes are written to `tile`.
-    fn new(parameters: &Parameters<'a>, channels: usize, tile: &'a mut [i16; BLOCK]) -> Self {
-        // More than a word is needed only where a layer has more channels.
-        let len = if channels > TILE { BLOCK } else { TILE };
-        let tile = tile.get_mut(..len).unwrap_or(&mut []);
-        if parameters.tile(channels, tile) {
-            return Self {
-                values: tile,
-                words: tile.as_chunks().0,
-                masks: [0, 0],
-            };
-        }
-        let values = parameters.halves(0, 0).unwrap_or(&[]);
-        Self {
-            values,
-            words: values.as_chunks().0,
-            masks: if parameters.by_neuron() {
-                [usize::MAX, 0]
-            } else {
-                [0, usize::MAX]
-            },
-        }
-    }
-
-    /// The values from those of a neuron on.
-    #[inline(always)]
-    fn of(&self, neuron: usize, channel: usize) -> Option<&[i16]> {
-        // A run starts at a multiple of the tile, since a layer of more channels has only tiles of
-        // one value.
-        let at = neuron & self.masks[0] | channel & self.masks[1];
-        self.values.get(at..)
-    }
-
-    /// As [`of`](Self::of), of `WORDS` words, given the words of neurons and of channels before them.
-    #[inline(always)]
-    fn words<const WORDS: usize>(
-        &self,
-        neurons: usize,
-        channels: usize,
-    ) -> Option<&[[i16; TILE]; WORDS]> {
-        let at = neurons & self.masks[0] | channels & self.masks[1];
-        self.words.get(at..)?.first_chunk()
-    }
-
-    /// Whether the values repeat at least once a word.
-    fn repeats(&self) -> bool {
-        self.masks == [0, 0]
-    }
-}
 
 /// The `i16` membranes from that of a neuron on.
 #[inline(always)]

@@ -5,6 +5,7 @@
 //! weights is held against them; without a popcount instruction carry-save adders leave four words
 //! to count of eight.
 
+mod subsets;
 pub(crate) mod tables;
 
 use super::counters;
