@@ -185,7 +185,8 @@ impl Band {
         len
     }
 
-    /// As [`Sums::sums`], of output positions of 16 channels, from the padded column `left` on.
+    /// As [`Sums::sums`](crate::kernel::Sums::sums), of output positions of 16 channels,
+    /// from the padded column `left` on.
     #[inline(never)]
     pub(super) fn pairs(
         &self,
@@ -226,7 +227,8 @@ impl Band {
         }
     }
 
-    /// As [`Sums::sums`], of one block of output positions, from the padded column `left` on.
+    /// As [`Sums::sums`](crate::kernel::Sums::sums), of one block of output positions, from
+    /// the padded column `left` on.
     #[inline(never)]
     pub(super) fn block(
         &self,
