@@ -171,7 +171,8 @@ impl<'a> Neurons<'a> {
 
     // Not generic, which leaves them to this crate's level of optimisation.
 
-    /// `None` where the neurons, or parameters of as many, do not fill words.
+    /// As [`update_wide`](Self::update_wide), of [`WIDE`] whole words of neurons. `None` where they do not
+    /// begin with a word, or there are not as many parameters or neurons.
     #[inline(never)]
     fn update_wide_counted(
         &mut self,
@@ -189,11 +190,11 @@ impl<'a> Neurons<'a> {
         let membranes = self.membranes.as_chunks_mut().0.get_mut(word..)?;
         let membranes: &mut [_; WIDE] = membranes.first_chunk_mut()?;
         let spikes: &mut [_; WIDE] = self.spikes.get_mut(word..)?.first_chunk_mut()?;
-        let mut drive = Counted::new(&self.equation, counts.inputs);
+        let lif = &self.equation;
+        let mut drive = Counted::new(lif, counts.inputs);
         for word in 0..WIDE {
             drive.counts = bytemuck::cast_ref(&counts.words[word]);
             drive.biases = &biases[word];
-            let lif = &self.equation;
             spikes[word] = advance(
                 lif,
                 &mut membranes[word],

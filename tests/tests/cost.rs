@@ -1,14 +1,15 @@
 //! `bitspike cost` against what emulated machines count and what programs really take.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bitspike_core::kernel::Kernel;
 use bitspike_core::model::{InputKind, Model};
 use bitspike_tests::cli::bitspike;
-use bitspike_tests::device::Firmware;
+use bitspike_tests::device::{Finished, Firmware};
 use bitspike_tests::networks::{Order, rates, topology};
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// Estimated instructions of a decision may be so far off.
 const TOLERANCE: f64 = 0.15;
@@ -16,9 +17,47 @@ const TOLERANCE: f64 = 0.15;
 /// Estimated bytes of flash and RAM, whose programs change with the compiler.
 const SIZES: f64 = 0.10;
 
-fn save(path: &Path, words: &[u32]) {
-    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    fs::write(path, bytes).unwrap();
+/// A seeded network in a file.
+struct Saved {
+    folder: TempDir,
+    words: Vec<u32>,
+    inputs: Vec<Vec<u8>>,
+}
+
+impl Saved {
+    /// The network of a topology that fires at `rate` on so many inputs.
+    fn new(name: &str, rate: f64, inputs: usize) -> Self {
+        let topology = topology(name).unwrap();
+        let inputs = topology.inputs(rate, inputs);
+        let words = topology.build(rate, Order::Exported, &inputs);
+        let saved = Self {
+            folder: tempfile::tempdir().unwrap(),
+            words,
+            inputs,
+        };
+        let bytes: Vec<u8> = saved
+            .words
+            .iter()
+            .flat_map(|word| word.to_le_bytes())
+            .collect();
+        fs::write(saved.path(), bytes).unwrap();
+        saved
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("network.bsnn")
+    }
+
+    /// What the program `bench` says to each input behind `request`, and to the end.
+    fn bench(&self, machine: &str, request: u8) -> Finished {
+        let mut requests = Vec::new();
+        for input in &self.inputs {
+            requests.push(request);
+            requests.extend(input);
+        }
+        requests.push(b'Q');
+        Firmware::build(machine, "bench", &self.path()).run(&requests)
+    }
 }
 
 fn near(what: &str, estimate: f64, measured: f64, tolerance: f64) {
@@ -40,15 +79,11 @@ fn costs(arguments: &[&str]) -> (Option<i32>, Value, String) {
 
 /// The seeded MNIST network at 10 %, a decision of 4 steps.
 fn a_decision_is_estimated_as_it_is_counted(machine: &str) {
-    let topology = topology("mnist").unwrap();
-    let pictures = topology.inputs(0.10, 8);
-    let file = topology.build(0.10, Order::Exported, &pictures);
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("mnist.bsnn");
-    save(&path, &file);
-    let model = Model::new(&file).unwrap();
+    let network = Saved::new("mnist", 0.10, 8);
+    let path = network.path();
+    let model = Model::new(&network.words).unwrap();
     // All layers fire at 10 % but the last one, which is not read by another.
-    let fired = rates(&model, &pictures, 0);
+    let fired = rates(&model, &network.inputs, 0);
     assert!(
         fired.layers[..2]
             .iter()
@@ -60,16 +95,9 @@ fn a_decision_is_estimated_as_it_is_counted(machine: &str) {
     assert_eq!(code, Some(0), "{document}");
     let estimate = &document["machines"][0];
 
-    let firmware = Firmware::build(machine, "bench", &path);
-    let mut requests = Vec::new();
-    for picture in &pictures {
-        requests.push(b'R');
-        requests.extend(picture);
-    }
-    requests.push(b'Q');
-    let finished = firmware.run(&requests);
+    let finished = network.bench(machine, b'R');
     let counts = finished.lines("decision");
-    assert_eq!(counts.len(), pictures.len(), "{}", finished.output);
+    assert_eq!(counts.len(), network.inputs.len(), "{}", finished.output);
     let number = |line: &std::collections::HashMap<&str, &str>, key| -> f64 {
         line[key].parse().expect("a number")
     };
@@ -109,23 +137,13 @@ fn rv32() {
 
 /// Rows of 94 words, which take more stack than any layer of the table has.
 fn the_stack_of_wide_rows_is_covered(machine: &str) {
-    let topology = topology("shd").unwrap();
-    let inputs = topology.inputs(0.02, 5);
-    let file = topology.build(0.02, Order::Exported, &inputs);
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("shd.bsnn");
-    save(&path, &file);
+    let network = Saved::new("shd", 0.02, 5);
+    let path = network.path();
     let (code, document, _) = costs(&["cost", path.to_str().unwrap(), "--on", machine, "--json"]);
     assert_eq!(code, Some(0), "{document}");
     let estimate = document["machines"][0]["stack_bytes"].as_u64().unwrap();
 
-    let mut requests = Vec::new();
-    for input in &inputs {
-        requests.push(b'S');
-        requests.extend(input);
-    }
-    requests.push(b'Q');
-    let finished = Firmware::build(machine, "bench", &path).run(&requests);
+    let finished = network.bench(machine, b'S');
     let measured: u64 = finished.lines("end")[0]["running"].parse().unwrap();
     assert!(
         (measured..measured + measured / 5).contains(&estimate),
@@ -145,12 +163,8 @@ fn the_stack_of_wide_rows_is_covered_on_rv32() {
 
 #[test]
 fn a_board_that_is_too_small_is_refused_with_both_sizes() {
-    let topology = topology("shd").unwrap();
-    let inputs = topology.inputs(0.02, 5);
-    let file = topology.build(0.02, Order::Exported, &inputs);
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("shd.bsnn");
-    save(&path, &file);
+    let network = Saved::new("shd", 0.02, 5);
+    let path = network.path();
     let path = path.to_str().unwrap();
     let (code, document, said) = costs(&["cost", path, "--on", "m3,m0", "--json"]);
     assert_eq!(code, Some(2), "{said}");

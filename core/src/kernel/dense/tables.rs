@@ -57,7 +57,7 @@ pub(super) fn sums(
         high: [[0; WIDE]; BLOCK],
         all_high: [0; WIDE],
         bases: [0; BLOCK],
-        based: usize::MAX,
+        based: None,
         carried: false,
         bound: 0,
         taps: (places * (64 * row_words - geometry.taps())) as i32,
@@ -80,9 +80,9 @@ pub(super) fn sums(
             let outputs = (geometry.outputs - block * BLOCK).min(BLOCK);
             let weights = weights.get(block * BLOCK * row_words..).unwrap_or(&[]);
             pass.begin();
-            if pass.silent && pass.based != block {
+            if pass.silent && pass.based != Some(block) {
                 pass.base(weights, row_words, places);
-                pass.based = block;
+                pass.based = Some(block);
             }
             for dy in 0..geometry.window[0] {
                 for dx in 0..geometry.window[1] {
@@ -131,7 +131,7 @@ struct Pass<'a> {
     all_high: [u32; WIDE],
     /// The sums of the outputs of block `based` if all taps spiked, where those without are counted.
     bases: [i32; BLOCK],
-    based: usize,
+    based: Option<usize>,
     carried: bool,
     /// The most that a byte of a bipolar input holds.
     bound: usize,
@@ -188,10 +188,9 @@ impl Pass<'_> {
         halves[0][0] = 0xFFFF;
         halves[1][0] = 0xFFFF_0000;
         add(&self.tables, &mut halves);
-        let [[_, all @ ..], [_, others @ ..]] = halves;
+        let [[_, mut all @ ..], [_, others @ ..]] = halves;
         let fit = |counts: &Bytes| counts.iter().fold(0, |any, word| any | word) & !LOW == 0;
         let halves_fit = fit(&all) && fit(&others);
-        let mut all = all;
         let sums = all.iter_mut().zip(others);
         sums.for_each(|(sum, word)| *sum += word);
         let rows = self.rows.get_mut(..outputs).unwrap_or(&mut []);
