@@ -1,5 +1,7 @@
-//! The configuration of a training: a TOML file, changed by `--set key=value`, then fixed.
+//! The configuration of a training: a TOML file, over the shipped one that it names as its `base`
+//! if it does, changed by `--set key=value`, then fixed.
 
+mod base;
 mod condition;
 mod keys;
 mod sides;
@@ -101,9 +103,7 @@ impl Config {
                 ))
             })?,
         };
-        let mut table: Table = text
-            .parse()
-            .map_err(|error| Error::usage(format!("{source} is not valid TOML: {error}")))?;
+        let mut table = base::read(source, &text)?;
         condition::apply(&mut table, condition)?;
         for setting in settings {
             set(&mut table, setting)?;
