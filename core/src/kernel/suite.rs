@@ -47,6 +47,10 @@ struct LayerCase {
 
 const STEPS: usize = 5;
 
+/// Synapses and units of a layer, at most. Interpreted, a large network takes an hour.
+const MOST_SYNAPSES: usize = if cfg!(miri) { 4_000 } else { usize::MAX };
+const MOST_UNITS: usize = if cfg!(miri) { 400 } else { 20_000 };
+
 pub(super) fn check(kernel: Kernel) {
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
         // Interpreted, a case takes seconds.
@@ -270,7 +274,7 @@ fn build(case: &Case) -> Option<Vec<u32>> {
             break;
         };
         let units = output.iter().product::<usize>();
-        if units > 20_000 {
+        if units > MOST_UNITS || units.saturating_mul(taps) > MOST_SYNAPSES {
             break;
         }
         shape = output;
