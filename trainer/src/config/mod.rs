@@ -47,6 +47,10 @@ const SHIPPED: &[(&str, &str)] = &[
         include_str!("../../configs/paper/mnist.toml"),
     ),
     (
+        "paper/mnist-10-steps",
+        include_str!("../../configs/paper/mnist-10-steps.toml"),
+    ),
+    (
         "paper/fashion-mnist",
         include_str!("../../configs/paper/fashion-mnist.toml"),
     ),
