@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use super::SHIPPED;
+use super::{shipped, shipped_names};
 use crate::{Error, Result};
 
 /// Reads a configuration and, where it names a `base`, lays it over that one: its tables are merged
@@ -19,9 +19,8 @@ pub(super) fn read(source: &str, text: &str) -> Result<Table> {
         Some(_) => return Err(wrong(source, "must be a name in quotes")),
     };
     // Only shipped ones, so that a file says all of itself and no chain of them is endless.
-    let Some((_, text)) = SHIPPED.iter().find(|(name, _)| *name == base) else {
-        let names: Vec<_> = SHIPPED.iter().map(|(name, _)| *name).collect();
-        let names = names.join(", ");
+    let Some(text) = shipped(&base) else {
+        let names = shipped_names();
         return Err(wrong(
             source,
             &format!("is `{base}`; a configuration that ships is needed, one of {names}"),

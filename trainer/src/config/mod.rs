@@ -95,15 +95,13 @@ impl Config {
         condition: Option<Condition>,
         settings: &[String],
     ) -> Result<Self> {
-        let shipped = SHIPPED.iter().find(|(name, _)| *name == source);
-        let text = match shipped {
-            Some((_, text)) => (*text).to_owned(),
+        let text = match shipped(source) {
+            Some(text) => text.to_owned(),
             None => std::fs::read_to_string(source).map_err(|error| {
-                let names: Vec<_> = SHIPPED.iter().map(|(name, _)| *name).collect();
                 Error::usage(format!(
                     "cannot read the configuration `{source}`: {error}; give the path of a TOML \
                      file or one of the names {}",
-                    names.join(", ")
+                    shipped_names()
                 ))
             })?,
         };
@@ -140,7 +138,7 @@ impl Config {
 
     /// A name for runs: that of a shipped configuration, or the file's without its ending.
     pub fn run_name(source: &str) -> String {
-        if SHIPPED.iter().any(|(name, _)| *name == source) {
+        if shipped(source).is_some() {
             return source.replace('/', "-");
         }
         let stem = Path::new(source).file_stem().unwrap_or(source.as_ref());
@@ -318,6 +316,17 @@ impl Config {
             "0 to 1",
         )
     }
+}
+
+/// The text of a configuration that ships.
+fn shipped(name: &str) -> Option<&'static str> {
+    let found = SHIPPED.iter().find(|(known, _)| *known == name);
+    found.map(|(_, text)| *text)
+}
+
+/// Their names, for a message.
+fn shipped_names() -> String {
+    Config::shipped().collect::<Vec<_>>().join(", ")
 }
 
 fn require(holds: bool, key: &str, expected: &str) -> Result<()> {

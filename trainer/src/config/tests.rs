@@ -204,11 +204,11 @@ fn the_first_difference_is_named() -> Result<()> {
     Ok(())
 }
 
-fn load_text(text: &str) -> Result<Config> {
+fn load_text(text: &str, condition: Option<Condition>) -> Result<Config> {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("mine.toml");
     std::fs::write(&path, text).expect("written");
-    Config::load(&path.to_string_lossy(), &[])
+    Config::load_condition(&path.to_string_lossy(), condition, &[])
 }
 
 #[test]
@@ -217,6 +217,7 @@ fn a_base_holds_but_for_what_the_file_says() -> Result<()> {
         "base = 'mnist'\n[threshold]\nfinal = [1.5, 2.0]\n[network]\nlayers = [\n\
          {kind = 'conv', channels = 8, kernel = 3},\n{kind = 'linear', outputs = 20},\n\
          {kind = 'linear', outputs = 10}]\n",
+        None,
     )?;
     let expected = load(&[
         "threshold.final=[1.5, 2.0]",
@@ -231,10 +232,7 @@ fn a_base_holds_but_for_what_the_file_says() -> Result<()> {
 #[test]
 fn a_base_may_have_one_of_its_own_and_conditions() -> Result<()> {
     let text = "base = 'deep'\n[condition.annealed]\nthreshold.final = 7.0\n";
-    let dir = tempfile::tempdir().expect("a folder");
-    let path = dir.path().join("mine.toml");
-    std::fs::write(&path, text).expect("written");
-    let of = |condition| Config::load_condition(&path.to_string_lossy(), Some(condition), &[]);
+    let of = |condition| load_text(text, Some(condition));
     let deep = |condition| Config::load_condition("deep", Some(condition), &[]);
     assert_eq!(of(Condition::Binary)?, deep(Condition::Binary)?);
     let annealed = of(Condition::Annealed)?;
@@ -242,19 +240,20 @@ fn a_base_may_have_one_of_its_own_and_conditions() -> Result<()> {
     assert_eq!(annealed.train, deep(Condition::Annealed)?.train);
 
     // `fashion-mnist` has a base itself.
-    let nested = load_text("base = 'fashion-mnist'\n[data]\nname = 'mnist'\nshift = 2\n")?;
+    let text = "base = 'fashion-mnist'\n[data]\nname = 'mnist'\nshift = 2\n";
+    let nested = load_text(text, None)?;
     assert_eq!(nested, load(&[])?);
     Ok(())
 }
 
 #[test]
 fn a_base_that_does_not_ship_is_refused_by_name() {
-    let message = |text| load_text(text).expect_err("refused").to_string();
+    let message = |text| load_text(text, None).expect_err("refused").to_string();
     assert!(message("base = 'mist'").contains("base is `mist`; a configuration that ships"));
     assert!(message("base = 3").contains("base must be a name in quotes"));
     assert!(
         message("base = 'mnist'\n[train]\nepoch = 3")
             .contains("unknown configuration key `train.epoch`")
     );
-    assert!(message("base = 'mnist'\ntrain = 3").contains("train"));
+    assert!(message("base = 'mnist'\ntrain = 3").contains("expected struct Train"));
 }
